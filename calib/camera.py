@@ -1,0 +1,211 @@
+"""`Camera`: a pinhole with radial, tangential and thin-prism distortion (OpenCV's model and order of coefficients)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from calib.errors import CalibrationError
+from calib.geometry import Array, frozen
+
+COEFFICIENT_COUNTS = (0, 4, 5, 8, 12)
+_UNPROJECT_ITERATIONS = 50
+_UNPROJECT_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """Intrinsics of one camera. Pixel centres are at integers: the top-left pixel is centred on (0, 0).
+
+    Raises
+    ------
+    CalibrationError
+        A value that is not finite, a focal length that is not positive, a size below 1, or a coefficient count not in 0, 4, 5, 8, 12.
+    """
+
+    width: int
+    """px"""
+    height: int
+    """px"""
+    focal_x_px: float
+    focal_y_px: float
+    centre_x_px: float
+    """principal point, px"""
+    centre_y_px: float
+    distortion: Array
+    """(0 | 4 | 5 | 8 | 12,): k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4]]], as OpenCV orders them"""
+
+    def __post_init__(self) -> None:
+        distortion = np.array(self.distortion, np.float64).reshape(-1)
+        frozen(distortion)
+        object.__setattr__(self, "distortion", distortion)
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise CalibrationError(f"camera: {name} is {value!r}; it must be a whole number of pixels >= 1")
+            object.__setattr__(self, name, int(value))
+        for name in ("focal_x_px", "focal_y_px", "centre_x_px", "centre_y_px"):
+            value = float(getattr(self, name))
+            if not np.isfinite(value):
+                raise CalibrationError(f"camera: {name} is {value}; it must be a finite number of pixels")
+            if name.startswith("focal") and value <= 0.0:
+                raise CalibrationError(f"camera: {name} is {value:g}; a focal length must be > 0")
+            object.__setattr__(self, name, value)
+        if len(distortion) not in COEFFICIENT_COUNTS:
+            raise CalibrationError(
+                f"camera: {len(distortion)} distortion coefficients; a pinhole has {', '.join(map(str, COEFFICIENT_COUNTS))}"
+                " (four fisheye coefficients belong to another model)"
+            )
+        if not np.isfinite(distortion).all():
+            raise CalibrationError(f"camera: distortion is {distortion.tolist()}; every coefficient must be finite")
+
+    @classmethod
+    def from_matrix(cls, K: ArrayLike, distortion: ArrayLike, size: tuple[int, int]) -> "Camera":
+        """From a 3 x 3 camera matrix, coefficients and (width, height). A skew is refused; trailing zero coefficients are dropped."""
+        m = np.asarray(K, np.float64)
+        if m.shape != (3, 3) or not np.isfinite(m).all():
+            raise CalibrationError(f"camera matrix: shape {m.shape} with values {m.tolist()}; it must be 3 x 3 and finite")
+        lower = np.array([m[1, 0], m[2, 0], m[2, 1], m[2, 2] - 1.0])
+        if np.abs(lower).max() > 1e-9 or abs(m[0, 1]) > 1e-6 * abs(m[0, 0]):
+            raise CalibrationError(f"camera matrix {m.tolist()}: must be [fx 0 cx; 0 fy cy; 0 0 1]; a skew is not supported")
+        d = np.asarray(distortion, np.float64).reshape(-1)
+        while len(d) and d[-1] == 0.0 and len(d) not in COEFFICIENT_COUNTS:
+            d = d[:-1]
+        if not d.any():
+            d = d[:0]
+        return cls(size[0], size[1], m[0, 0], m[1, 1], m[0, 2], m[1, 2], d)
+
+    @property
+    def K(self) -> Array:
+        """(3, 3) camera matrix, px."""
+        return np.array([[self.focal_x_px, 0.0, self.centre_x_px], [0.0, self.focal_y_px, self.centre_y_px], [0.0, 0.0, 1.0]])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), px."""
+        return self.width, self.height
+
+    def project(self, points_xyz: ArrayLike) -> Array:
+        """Pixels of points in the camera's frame (x right, y down, z forward; any unit).
+
+        Parameters
+        ----------
+        points_xyz : (..., 3) array
+
+        Returns
+        -------
+        (..., 2) array, px; NaN where z <= 0 and where the radial distortion has folded back, since the lens cannot see such a
+        point there. (OpenCV, "Camera Calibration and 3D Reconstruction", detailed description.)
+        """
+        p = np.asarray(points_xyz, np.float64)
+        z = np.where(p[..., 2] > 0.0, p[..., 2], np.nan)
+        xy = p[..., :2] / z[..., None]
+        limit = self.fold_radius()
+        if np.isfinite(limit):
+            xy = np.where((xy * xy).sum(-1, keepdims=True) < limit * limit, xy, np.nan)
+        xy = self._distort(xy)
+        return np.stack([self.focal_x_px * xy[..., 0] + self.centre_x_px, self.focal_y_px * xy[..., 1] + self.centre_y_px], -1)
+
+    def unproject(self, uv: ArrayLike) -> Array:
+        """Directions (x, y, 1) seen by pixels: the inverse of `project`, by Newton's method on the distortion.
+
+        Parameters
+        ----------
+        uv : (..., 2) array, px
+
+        Returns
+        -------
+        (..., 3) array; NaN where the distortion cannot be inverted (outside the lens's monotone range).
+        """
+        q = np.asarray(uv, np.float64)
+        target = np.stack([(q[..., 0] - self.centre_x_px) / self.focal_x_px, (q[..., 1] - self.centre_y_px) / self.focal_y_px], -1)
+        xy = target.copy()
+        if len(self.distortion):
+            xy = self._undistort(target)
+        return np.concatenate([xy, np.ones((*xy.shape[:-1], 1))], -1)
+
+    def fold_radius(self) -> float:
+        """Tangent of the angle at which the radial distortion stops growing (infinite where it never does).
+
+        The smallest positive root of d/dr [r N(r^2) / D(r^2)], or of D itself.
+        """
+        if not len(self.distortion):
+            return float("inf")
+        k1, k2, _, _, k3, k4, k5, k6, *_ = self._coefficients()
+        u = np.polynomial.Polynomial([0.0, 1.0])  # u = r^2
+        n, d = np.polynomial.Polynomial([1.0, k1, k2, k3]), np.polynomial.Polynomial([1.0, k4, k5, k6])
+        slope = (n + 2.0 * u * n.deriv()) * d - 2.0 * u * n * d.deriv()
+        roots = np.concatenate([slope.trim(1e-300).roots(), d.trim(1e-300).roots()])
+        real = roots[np.abs(roots.imag) < 1e-9 * np.maximum(np.abs(roots), 1.0)].real
+        return float(np.sqrt(real[real > 0.0].min(initial=np.inf)))
+
+    def scale(self, factor: float) -> "Camera":
+        """The camera of images resized by `factor`: c' = (c + 0.5) s - 0.5, sizes rounded to whole pixels."""
+        if not (np.isfinite(factor) and factor > 0.0):
+            raise CalibrationError(f"scale factor {factor}; it must be a finite number > 0")
+        size = [max(1, round(n * factor)) for n in self.size]
+        fx, fy = self.focal_x_px * factor, self.focal_y_px * factor
+        cx, cy = (self.centre_x_px + 0.5) * factor - 0.5, (self.centre_y_px + 0.5) * factor - 0.5
+        return Camera(size[0], size[1], fx, fy, cx, cy, self.distortion)
+
+    def crop(self, x0: int, y0: int, width: int, height: int) -> "Camera":
+        """The camera of the window [x0, x0 + width) x [y0, y0 + height); the window may lie partly outside (padding)."""
+        return Camera(
+            width, height, self.focal_x_px, self.focal_y_px, self.centre_x_px - x0, self.centre_y_px - y0, self.distortion
+        )
+
+    def _coefficients(self) -> list[float]:
+        d = np.zeros(12)
+        d[: len(self.distortion)] = self.distortion
+        return [float(v) for v in d]
+
+    def _distort(self, xy: Array) -> Array:
+        if not len(self.distortion):
+            return xy
+        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = self._coefficients()
+        x, y = xy[..., 0], xy[..., 1]
+        r2 = x * x + y * y
+        radial = (1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1.0 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+        xd = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x) + r2 * (s1 + r2 * s2)
+        yd = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y + r2 * (s3 + r2 * s4)
+        return np.stack([xd, yd], -1)
+
+    def _jacobian(self, xy: Array) -> Array:
+        """d(distorted) / d(undistorted), (..., 2, 2)."""
+        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = self._coefficients()
+        x, y = xy[..., 0], xy[..., 1]
+        r2 = x * x + y * y
+        num, den = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1.0 + r2 * (k4 + r2 * (k5 + r2 * k6))
+        radial = num / den
+        d_radial = ((k1 + r2 * (2.0 * k2 + 3.0 * r2 * k3)) - radial * (k4 + r2 * (2.0 * k5 + 3.0 * r2 * k6))) / den
+        gx, gy = 2.0 * x, 2.0 * y  # gradient of r2
+        jxx = radial + x * d_radial * gx + 2.0 * p1 * y + p2 * (gx + 4.0 * x) + gx * (s1 + 2.0 * r2 * s2)
+        jxy = x * d_radial * gy + 2.0 * p1 * x + p2 * gy + gy * (s1 + 2.0 * r2 * s2)
+        jyx = y * d_radial * gx + p1 * gx + 2.0 * p2 * y + gx * (s3 + 2.0 * r2 * s4)
+        jyy = radial + y * d_radial * gy + p1 * (gy + 4.0 * y) + 2.0 * p2 * x + gy * (s3 + 2.0 * r2 * s4)
+        return np.stack([np.stack([jxx, jxy], -1), np.stack([jyx, jyy], -1)], -2)
+
+    def _undistort(self, target: Array) -> Array:
+        flat = target.reshape(-1, 2)
+        xy = flat.copy()
+        active: NDArray[np.int64] = np.flatnonzero(np.isfinite(flat).all(-1))
+        for _ in range(_UNPROJECT_ITERATIONS):
+            residual = self._distort(xy[active]) - flat[active]
+            unsolved = np.abs(residual).max(-1, initial=0.0) > _UNPROJECT_TOLERANCE
+            active, residual = active[unsolved], residual[unsolved]
+            if not len(active):
+                break
+            j = self._jacobian(xy[active])
+            det = j[:, 0, 0] * j[:, 1, 1] - j[:, 0, 1] * j[:, 1, 0]
+            det = np.where(det > 1e-9, det, np.nan)  # folded: no inverse here
+            step_x = (j[:, 1, 1] * residual[:, 0] - j[:, 0, 1] * residual[:, 1]) / det
+            step_y = (j[:, 0, 0] * residual[:, 1] - j[:, 1, 0] * residual[:, 0]) / det
+            step = np.stack([step_x, step_y], -1)
+            length = np.linalg.norm(step, axis=-1, keepdims=True)
+            step *= np.minimum(1.0, 0.5 / np.maximum(length, 1e-300))  # no leap across the fold
+            xy[active] -= step
+            active = active[np.isfinite(xy[active]).all(-1)]
+        if len(active):
+            residual = self._distort(xy[active]) - flat[active]
+            xy[active[np.abs(residual).max(-1) > 1e-9]] = np.nan
+        return xy.reshape(target.shape)

@@ -1,0 +1,145 @@
+"""The seams of `stereo`: `DisparityMap`, `DepthMap`, `PointCloud` and the `Reason` flags. Frozen, arrays read-only."""
+
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from calib.errors import InputError, UsageError
+from calib.rig import StereoRig
+
+Float32 = NDArray[np.float32]
+
+
+class Reason(IntFlag):
+    """Why a pixel has no value (several bits may be set); 0 where it has one."""
+
+    NONE = 0
+    LEFT_NODATA = 1
+    """the left image holds no data here (outside the camera's view, or NaN)"""
+    NO_CANDIDATE = 2
+    """every candidate lies outside the right image or on its nodata"""
+    OUTSIDE_RIGHT = 4
+    """the best candidate lies outside the right image or on its nodata"""
+    AMBIGUOUS = 8
+    """another candidate is nearly as good (uniqueness)"""
+    LEFT_RIGHT = 16
+    """the right image's best match points elsewhere: occluded or mismatched"""
+    SPECKLE = 32
+    """part of a small isolated patch"""
+    RANGE_EDGE = 64
+    """the best candidate is the first or last of the search range: the truth may lie beyond it"""
+    BEYOND_INFINITY = 128
+    """d + doffs < 0: a point behind infinity; inverse depth is kept, depth is NaN"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DisparityMap:
+    """Signed disparity d = x_left - x_right of the left image's pixels, with an error bar and a reason for each."""
+
+    disparity_px: Float32
+    """(H, W) px; NaN is the only "no answer"; 0 and negative values are measurements"""
+    sigma_px: Float32
+    """(H, W) px, one standard deviation of `disparity_px`; NaN where that is NaN"""
+    reason: NDArray[np.uint16]
+    """(H, W) bits of `Reason`"""
+    search_range: tuple[int, int]
+    """[min, max) of the candidates, px"""
+    rig: StereoRig | None = None
+    """the rectified rig; None when the pair came without one"""
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.disparity_px)
+        if len(shape) != 2:
+            raise InputError(f"disparity_px has shape {shape}; it must be (H, W)")
+        _check(self, "disparity_px", np.float32, shape)
+        _check(self, "sigma_px", np.float32, shape)
+        _check(self, "reason", np.uint16, shape)
+        low, high = self.search_range
+        if low >= high:
+            raise UsageError(f"search range {low}:{high} is empty; the range is [MIN, MAX) with MIN < MAX")
+        _check_rig(self.rig, shape)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(H, W) bool: pixels that have a disparity."""
+        return np.isfinite(self.disparity_px)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DepthMap:
+    """Metric depth along the optical axis of the rectified left camera, and its inverse, which is finite for every disparity."""
+
+    depth_m: Float32
+    """(H, W) metres; +inf at d + doffs = 0 (valid, "far"); NaN where there is no answer or d + doffs < 0"""
+    inverse_depth_per_m: Float32
+    """(H, W) 1 / metres; negative beyond infinity; NaN where there is no disparity"""
+    inverse_depth_sigma_per_m: Float32
+    """(H, W) 1 / metres, one standard deviation: the matcher's part, sigma_px / (f B)"""
+    reason: NDArray[np.uint16]
+    """(H, W) bits of `Reason`"""
+    rig: StereoRig
+    """the rectified rig"""
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.depth_m)
+        if len(shape) != 2:
+            raise InputError(f"depth_m has shape {shape}; it must be (H, W)")
+        for name in ("depth_m", "inverse_depth_per_m", "inverse_depth_sigma_per_m"):
+            _check(self, name, np.float32, shape)
+        _check(self, "reason", np.uint16, shape)
+        _check_rig(self.rig, shape)
+
+    @property
+    def depth_sigma_m(self) -> Float32:
+        """(H, W) metres: sigma_Z = Z^2 sigma(1/Z), first order; NaN where depth is not finite."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            sigma = (self.depth_m * self.depth_m * self.inverse_depth_sigma_per_m).astype(np.float32)
+        sigma[~np.isfinite(self.depth_m)] = np.nan
+        return sigma
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointCloud:
+    """Points in the frame of the rectified left camera (x right, y down, z forward), in the image's row order."""
+
+    points_xyz_m: Float32
+    """(N, 3) metres, all finite"""
+    pixel_uv: NDArray[np.int32]
+    """(N, 2) column and row of each point in the left image: with `image_size` the cloud stays organised"""
+    image_size: tuple[int, int]
+    """(width, height) of that image, px"""
+    colour_bgr: NDArray[np.uint8] | None = None
+    """(N, 3), or None"""
+    sigma_m: Float32 | None = None
+    """(N,) metres, one standard deviation of the depth, or None"""
+
+    def __post_init__(self) -> None:
+        n = len(self.points_xyz_m)
+        _check(self, "points_xyz_m", np.float32, (n, 3))
+        if not np.isfinite(self.points_xyz_m).all():
+            raise InputError("points_xyz_m holds values that are not finite; drop those points first")
+        _check(self, "pixel_uv", np.int32, (n, 2))
+        if self.colour_bgr is not None:
+            _check(self, "colour_bgr", np.uint8, (n, 3))
+        if self.sigma_m is not None:
+            _check(self, "sigma_m", np.float32, (n,))
+
+
+def _check(owner: Any, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
+    """Shape and type of one field; the field becomes C-contiguous and read-only."""
+    array = np.asarray(getattr(owner, name))
+    if array.dtype != dtype or array.shape != shape:
+        raise InputError(
+            f"{type(owner).__name__}.{name}: {array.dtype} of shape {array.shape}; it must be {np.dtype(dtype)} of shape {shape}"
+        )
+    view = np.ascontiguousarray(array).view()
+    view.setflags(write=False)
+    object.__setattr__(owner, name, view)
+
+
+def _check_rig(rig: StereoRig | None, shape: tuple[int, ...]) -> None:
+    if rig is not None and rig.left.size != (shape[1], shape[0]):
+        raise InputError(f"the map is {shape[1]} x {shape[0]} px but its rig is {rig.left.width} x {rig.left.height} px")
