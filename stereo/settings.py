@@ -1,0 +1,57 @@
+"""`MatcherSettings` and the presets. One set of constants for all data; each says where it comes from."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from calib.errors import UsageError
+
+Preset = Literal["fast", "balanced"]
+
+
+def _between(low: float, high: float) -> object:
+    def check(value: float) -> str | None:
+        return None if low <= value <= high else f"must be in [{low:g}, {high:g}]"
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class MatcherSettings:
+    """Constants of the semi-global matcher.
+
+    Raises
+    ------
+    ValueError
+        Penalties whose sums do not fit the 8-bit path costs.
+    """
+
+    p1: Annotated[int, _between(1, 64)] = 16
+    """penalty of a disparity change by 1 px between neighbours; larger = smoother slanted surfaces"""
+    p2: Annotated[int, _between(1, 176)] = 144
+    """penalty of a larger change where the two neighbours look alike; larger = fewer, cleaner edges"""
+    p2_contrast: Annotated[float, _between(1.0, 1000.0)] = 15.0
+    """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast)"""
+    uniqueness_percent: Annotated[float, _between(0.0, 50.0)] = 5.0
+    """a pixel is ambiguous when another candidate, not a neighbour, costs less than this much more than the best"""
+    left_right_px: Annotated[float, _between(0.0, 100.0)] = 1.0
+    """largest difference between the left disparity and the right image's own best"""
+    speckle_pixels: Annotated[int, _between(0, 1_000_000)] = 100
+    """patches with fewer pixels are dropped; 0 keeps all"""
+    speckle_px: Annotated[float, _between(0.0, 100.0)] = 2.0
+    """neighbours belong to one patch when their disparities differ by at most this"""
+    refine: Literal["parabola", "plane"] = "plane"
+    """sub-pixel step: the parabola alone, or followed by a gated plane fit, which removes pixel-locking"""
+
+    def __post_init__(self) -> None:
+        if self.p1 > self.p2:
+            raise ValueError(f"p1 is {self.p1} and p2 {self.p2}; p1 must not exceed p2")
+
+
+_PRESETS: dict[str, MatcherSettings] = {"fast": MatcherSettings(refine="parabola"), "balanced": MatcherSettings()}
+
+
+def preset_settings(preset: str) -> MatcherSettings:
+    """The settings behind a preset's name; an unknown name raises `UsageError`."""
+    if preset not in _PRESETS:
+        raise UsageError(f"preset {preset!r} is not known; use one of {', '.join(_PRESETS)}")
+    return _PRESETS[preset]
