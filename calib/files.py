@@ -1,0 +1,196 @@
+"""Outputs that are complete or absent: written under a temporary name beside their place, flushed to disk, then renamed."""
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from calib.errors import InputError, OutputError
+
+_TEMPORARY_PREFIX = ".partial-"
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space or choose another place",
+    errno.EDQUOT: "your disk quota is used up; free some space or choose another place",
+    errno.EFBIG: "the file would be larger than the system allows here; choose another place",
+    errno.EACCES: "permission denied; choose a place where you may write",
+    errno.EPERM: "permission denied; choose a place where you may write",
+    errno.EROFS: "this place is read-only; choose another one",
+    errno.ENOENT: "its folder does not exist; create it first",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
+    errno.EISDIR: "this is a folder; give a file name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; rename it to `path` when the block ends well, remove it otherwise.
+
+    The temporary file has the suffix of `path`, so that libraries which look at the suffix write the right format. The data are
+    on the disk before the rename, therefore a file with its final name is always complete. A symbolic link at `path` is
+    replaced, not followed.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    OutputError
+        The place is a folder or a device, its folder does not exist, the disk is full, nothing was written ...
+    """
+    target = Path(path)
+    _refuse_special(target)
+    temporary = target.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{target.suffix}")
+    try:
+        if not target.parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "") if target.parent.exists() else FileNotFoundError(errno.ENOENT, "")
+        yield temporary
+        if not temporary.is_file():
+            raise OutputError(f"{target}: cannot be written: nothing arrived in its temporary file; check the disk and try again")
+        _flush(temporary)
+        temporary.replace(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {_advice(error)}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a whole file of bytes; see `atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a whole file as UTF-8 with plain newlines; see `atomic_path`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def output_folder(path: str | Path) -> Path:
+    """The folder for results, created with its parents where needed, and proven writable.
+
+    Raises
+    ------
+    OutputError
+        The place is a file, or nothing can be created in it.
+    """
+    folder = Path(path)
+    probe = folder / f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: is a file, but results go into a folder; choose another name or remove the file")
+        folder.mkdir(parents=True, exist_ok=True)
+        # Only a trial tells: permission bits say nothing of read-only file systems or of root.
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{folder}: cannot hold results: {_advice(error)}") from error
+    return folder
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {_reason(error)}") from error
+    return digest.hexdigest()
+
+
+def read_bytes(path: str | Path, *, kind: str = "file", limit_bytes: int | None = None) -> bytes:
+    """All bytes of a regular file; one that is missing, a folder, a device, empty or too large is refused.
+
+    Parameters
+    ----------
+    path : str or Path
+    kind : str
+        what the file should be, in words, for the messages
+    limit_bytes : int, optional
+        largest size accepted
+
+    Raises
+    ------
+    InputError
+    """
+    source = Path(path)
+    try:
+        status = source.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{source}: is a folder, not a {kind}; give one file")
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device could wait for ever
+            raise InputError(f"{source}: is a pipe or a device, not a {kind}; give a plain file")
+        if status.st_size == 0:
+            raise InputError(f"{source}: is empty (0 bytes); copy or record the {kind} again")
+        if limit_bytes is not None and status.st_size > limit_bytes:
+            megabytes, limit = status.st_size / 1e6, limit_bytes / 1e6
+            raise InputError(f"{source}: has {megabytes:.3g} MB, too many for a {kind} (limit {limit:.3g} MB)")
+        return source.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{source}: not found; {_nearby(source)}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source}: cannot be read: {_reason(error)}") from error
+
+
+def _nearby(path: Path) -> str:
+    """Advice for a file that is not there."""
+    from difflib import get_close_matches
+
+    try:
+        if not path.parent.is_dir():
+            return f"its folder {path.parent} does not exist either; check the path"
+        close = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], 1)
+    except OSError:
+        close = []
+    return f"did you mean {close[0]!r}?" if close else "check the path"
+
+
+def _refuse_special(target: Path) -> None:
+    """A rename onto /dev/null would replace the device itself; a folder cannot be replaced by a file."""
+    try:
+        mode = target.lstat().st_mode
+        if stat.S_ISLNK(mode) and target.is_dir():
+            mode = target.stat().st_mode
+    except (OSError, ValueError) as error:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return
+        raise OutputError(f"{target}: cannot be written: {_advice(error)}") from error
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"{target}: cannot be written: {_ADVICE[errno.EISDIR]}")
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise OutputError(f"{target}: cannot be written: it is a pipe or a device; give a plain file")
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can (folders cannot be opened on Windows)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _advice(error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return _ADVICE.get(number or 0, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """The system's words, without the number and the path that `str` adds."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
