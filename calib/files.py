@@ -137,12 +137,12 @@ def read_bytes(path: str | Path, *, kind: str = "file", limit_bytes: int | None 
             raise InputError(f"{source}: has {megabytes:.3g} MB, too many for a {kind} (limit {limit:.3g} MB)")
         return source.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{source}: not found; {_nearby(source)}") from error
+        raise InputError(f"{source}: not found; {nearby(source)}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{source}: cannot be read: {_reason(error)}") from error
 
 
-def _nearby(path: Path) -> str:
+def nearby(path: Path) -> str:
     """Advice for a file that is not there."""
     from difflib import get_close_matches
 
