@@ -1,0 +1,288 @@
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from calib.camera import Camera
+from calib.errors import CalibrationError, QualityError, UsageError
+from calib.geometry import rotation_from_vector
+from calib.rig import Image, RectifiedPair, StereoRig
+from stereo.search_range import SearchRange, parse_depth, parse_range, range_from_depth, range_from_matches
+
+HEIGHT, WIDTH = 240, 320
+
+
+def make_rig(
+    *, focal: float = 500.0, baseline: float = 0.1, doffs: float = 0.0, size: tuple[int, int] = (WIDTH, HEIGHT)
+) -> StereoRig:
+    none = np.zeros(0)
+    left = Camera(size[0], size[1], focal, focal, size[0] / 2, size[1] / 2, none)
+    right = Camera(size[0], size[1], focal, focal, size[0] / 2 + doffs, size[1] / 2, none)
+    return StereoRig(left, right, np.eye(3), np.array([-baseline, 0.0, 0.0]))
+
+
+def make_pair(left: Image, right: Image, rig: StereoRig | None = None) -> RectifiedPair:
+    seen = np.ones(left.shape[:2], np.bool_)
+    return RectifiedPair(left, right, seen, seen, rig)
+
+
+def textured(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
+    """Noise of about 3 px grain, 0..255."""
+    noise = cv2.GaussianBlur(rng.normal(size=(height, width)).astype(np.float32), (0, 0), 1.5)
+    return np.asarray(np.clip(128.0 + 45.0 * noise / noise.std(), 0, 255), np.float32)
+
+
+def layered(rng: np.random.Generator, disparities: list[int], row_offset: int = 0) -> tuple[Image, Image]:
+    """Side by side strips of one disparity each, the first one farthest left; each texture drawn in both views at its place."""
+    pad = 120
+    left, right = np.zeros((HEIGHT, WIDTH + 2 * pad), np.float32), np.zeros((HEIGHT, WIDTH + 2 * pad), np.float32)
+    for i, d in sorted(enumerate(disparities), key=lambda entry: entry[1]):  # near over far
+        x0, x1 = (pad + (WIDTH * (i + k)) // len(disparities) for k in (0, 1))
+        strip = textured(rng, HEIGHT, x1 - x0)
+        left[:, x0:x1] = strip
+        right[:, x0 - d : x1 - d] = np.roll(strip, -row_offset, axis=0)
+    return tuple(np.ascontiguousarray(v[:, pad:-pad]).astype(np.uint8) for v in (left, right))  # type: ignore[return-value]
+
+
+def in_kind(image: Image, kind: str) -> Image:
+    """The same uint8 grey picture as another type."""
+    if kind == "uint16":
+        return image.astype(np.uint16) * np.uint16(257)
+    if kind == "float32":
+        return image.astype(np.float32) / np.float32(1000.0) - np.float32(7.0)
+    if kind == "colour":
+        return np.dstack([image, image, image])
+    return image.astype(np.uint8) // np.uint8(8)
+
+
+class TestGivenByHand:
+    @pytest.mark.parametrize(
+        ("text", "expected"), [("-40:88", (-40, 88)), ("0:64", (0, 64)), (" -9 : -3 ", (-9, -3)), ("+1:+2", (1, 2))]
+    )
+    def test_range_is_read_with_signs(self, text: str, expected: tuple[int, int]) -> None:
+        assert parse_range(text) == expected
+
+    @pytest.mark.parametrize("text", ["88:-40", "5:5"])
+    def test_an_empty_range_is_refused_with_both_values(self, text: str) -> None:
+        with pytest.raises(UsageError, match=r"must be < MAX") as caught:
+            parse_range(text)
+        assert all(value in str(caught.value) for value in text.split(":"))
+
+    @pytest.mark.parametrize("text", ["", "40", "1:2:3", "a:b", "1.5:9", "0x1:9", "1;9"])
+    def test_another_form_is_refused_with_an_example(self, text: str) -> None:
+        with pytest.raises(UsageError, match="for example -40:88"):
+            parse_range(text)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [("0.5m:20m", (0.5, 20.0)), ("30cm:inf", (0.3, math.inf)), ("250 mm : 1e1m", (0.25, 10.0)), ("25mm:30mm", (0.025, 0.03))],
+    )
+    def test_depths_are_read_in_their_units(self, text: str, expected: tuple[float, float]) -> None:
+        assert parse_depth(text) == expected
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("0.5:20", "no unit"),
+            ("0.5m:20", "no unit"),
+            ("1ft:9ft", "'ft' is not known"),
+            ("1m", "NEAR:FAR"),
+            ("m:2m", "not a length"),
+            ("nanm:2m", "not a length|not known|no unit"),
+            ("2m:1m", "must be less than FAR"),
+            ("1m:1m", "must be less than FAR"),
+            ("0m:1m", "must be a finite length > 0"),
+            ("-1m:1m", "must be a finite length > 0"),
+            ("inf:inf", "must be a finite length > 0"),
+        ],
+    )
+    def test_bad_depths_are_refused(self, text: str, words: str) -> None:
+        with pytest.raises(UsageError, match=words):
+            parse_depth(text)
+
+    def test_an_empty_search_range_cannot_be_made(self) -> None:
+        with pytest.raises(UsageError, match="3:3 is empty"):
+            SearchRange(3, 3, "test")
+
+
+class TestFromDepth:
+    @pytest.mark.parametrize("doffs", [0.0, 31.086, -17.25])
+    @pytest.mark.parametrize(("near", "far"), [(0.4, 20.0), (0.313, 0.9), (1.0, math.inf)])
+    def test_both_limits_lie_inside_the_guard_candidates(self, doffs: float, near: float, far: float) -> None:
+        """d = f B / Z - doffs of every depth between the limits has a candidate on each side that is not the outermost one."""
+        low, high = range_from_depth(make_rig(doffs=doffs), near, far)
+        inverse_depth = np.linspace(1.0 / far, 1.0 / near, 1000)
+        d = 500.0 * 0.1 * inverse_depth - doffs
+        assert low + 1 <= np.floor(d.min() + 1e-6)
+        assert np.ceil(d.max() - 1e-6) <= high - 2
+        assert low + 1 > d.min() - 1.0, "no wider than needed"
+        assert high - 2 < d.max() + 1.0
+
+    def test_whole_disparities_are_exact(self) -> None:
+        """f B = 50: 0.5 m is d = 100, 5 m is d = 10; rounding noise must not add a candidate."""
+        assert range_from_depth(make_rig(), 0.5, 5.0) == (9, 102)
+        assert range_from_depth(make_rig(focal=700.0, baseline=0.3, size=(2000, 100)), 0.7, 2.1) == (99, 302)
+        assert range_from_depth(make_rig(doffs=-20.0), 0.5, math.inf) == (19, 122)
+
+    def test_shifting_doffs_shifts_the_range(self) -> None:
+        low, high = range_from_depth(make_rig(), 0.6, 7.0)
+        assert range_from_depth(make_rig(doffs=40.0), 0.6, 7.0) == (low - 40, high - 40)
+
+    def test_disparities_wider_than_the_image_are_left_out(self) -> None:
+        assert range_from_depth(make_rig(), 0.001, 10.0) == (4, WIDTH)
+        with pytest.raises(UsageError, match=r"only 320 px wide"):
+            range_from_depth(make_rig(), 0.001, 0.1)
+
+    @pytest.mark.parametrize(
+        ("near", "far"), [(0.0, 1.0), (-1.0, 1.0), (math.nan, 1.0), (2.0, 1.0), (1.0, math.nan), (math.inf, math.inf)]
+    )
+    def test_limits_that_are_none_are_refused(self, near: float, far: float) -> None:
+        with pytest.raises(UsageError, match="NEAR"):
+            range_from_depth(make_rig(), near, far)
+
+    def test_a_rig_that_is_not_rectified_is_refused(self) -> None:
+        rig = make_rig()
+        turned = StereoRig(rig.left, rig.right, rotation_from_vector([0.0, 0.1, 0.0]), rig.t_right_left_m)
+        with pytest.raises(CalibrationError, match="rectif"):
+            range_from_depth(turned, 0.5, 5.0)
+
+
+class TestFromMatches:
+    @pytest.mark.parametrize("disparities", [[5, 20, 40], [-30, 0, 25], [-70, -50, -40], [0, 0, 0]])
+    def test_the_range_holds_the_truth_of_either_sign_and_little_more(
+        self, rng: np.random.Generator, disparities: list[int]
+    ) -> None:
+        found = range_from_matches(make_pair(*layered(rng, disparities)))
+        low, high = min(disparities), max(disparities)
+        assert found.minimum < low
+        assert high < found.maximum - 1
+        assert found.maximum - found.minimum <= 1.5 * (high - low) + 12
+        assert found.match_count > 100
+        assert abs(found.row_offset_px) < 0.1
+
+    @pytest.mark.parametrize("kind", ["uint16", "float32", "colour", "dim"])
+    def test_any_image_type_gives_the_same_range(self, rng: np.random.Generator, kind: str) -> None:
+        left, right = layered(rng, [-12, 8, 30])
+        expected = range_from_matches(make_pair(left, right))
+        found = range_from_matches(make_pair(in_kind(left, kind), in_kind(right, kind)))
+        assert abs(found.minimum - expected.minimum) <= 1
+        assert abs(found.maximum - expected.maximum) <= 1
+
+    def test_large_images_are_searched_at_a_smaller_size(self, rng: np.random.Generator) -> None:
+        small = layered(rng, [-10, 0, 14])
+        left, right = (cv2.resize(v.astype(np.uint8), None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC) for v in small)
+        found = range_from_matches(make_pair(left, right))
+        assert found.minimum < -80
+        assert found.maximum - 1 > 112
+        assert found.maximum - found.minimum <= 1.6 * 192
+
+    def test_pixels_outside_the_masks_play_no_part(self, rng: np.random.Generator) -> None:
+        """A quarter of the picture shows another disparity, but is masked; and there it is NaN."""
+        left, right = (v.astype(np.float32) for v in layered(rng, [60, 5, 10, 15]))
+        seen = np.ones((HEIGHT, WIDTH), np.bool_)
+        seen[:, : WIDTH // 4] = False
+        assert range_from_matches(make_pair(left, right)).maximum > 60
+        left[:, : WIDTH // 4] = np.nan
+        found = range_from_matches(RectifiedPair(left, right, seen, np.ones_like(seen)))
+        assert found.maximum < 30
+
+    @pytest.mark.parametrize("offset", [-6, 3])
+    def test_rows_that_disagree_are_measured(self, rng: np.random.Generator, offset: int) -> None:
+        found = range_from_matches(make_pair(*layered(rng, [-10, 10], row_offset=offset)))
+        assert found.row_offset_px == pytest.approx(offset, abs=0.1)
+        assert found.row_error_px == pytest.approx(abs(offset), abs=0.1)
+        assert found.minimum < -10
+        assert found.maximum > 11
+
+    def test_half_a_row_is_measured(self, rng: np.random.Generator) -> None:
+        big = textured(rng, 2 * HEIGHT, WIDTH)
+        found = range_from_matches(make_pair(cv2.blur(big, (1, 2))[1::2].copy(), cv2.blur(big, (1, 2))[0::2].copy()))
+        assert abs(found.row_offset_px) == pytest.approx(0.5, abs=0.15)
+
+    def test_the_margin_stops_at_infinity(self, rng: np.random.Generator) -> None:
+        left, right = layered(rng, [2, 30, 60])
+        free = range_from_matches(make_pair(left, right))
+        bound = range_from_matches(make_pair(left, right, make_rig()))
+        assert free.minimum < -3
+        assert -3 <= bound.minimum < 0
+        assert bound.maximum == free.maximum
+
+    def test_matches_beyond_infinity_are_believed_before_the_rig(self, rng: np.random.Generator) -> None:
+        left, right = layered(rng, [-30, 0, 30])
+        assert range_from_matches(make_pair(left, right, make_rig())).minimum < -30
+
+    def test_runs_agree(self, rng: np.random.Generator) -> None:
+        pair = make_pair(*layered(rng, [-12, 8, 30]))
+        assert range_from_matches(pair) == range_from_matches(pair)
+
+
+class TestRefusal:
+    def check(self, left: Image, right: Image) -> str:
+        with pytest.raises(QualityError) as caught:
+            range_from_matches(make_pair(left, right))
+        message = str(caught.value)
+        assert "--range" in message
+        assert "--depth" in message
+        assert "needed" in message
+        return message
+
+    def test_black_images(self) -> None:
+        black = np.zeros((HEIGHT, WIDTH), np.uint8)
+        assert "0 consistent matches, 24 needed" in self.check(black, black)
+
+    def test_images_smaller_than_a_patch(self) -> None:
+        self.check(np.zeros((3, 5), np.uint8), np.zeros((3, 5), np.uint8))
+        self.check(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
+
+    def test_unrelated_textures(self, rng: np.random.Generator) -> None:
+        left, right = (textured(rng, HEIGHT, WIDTH).astype(np.uint8) for _ in "lr")
+        self.check(left, right)
+
+    def test_noise_alone(self, rng: np.random.Generator) -> None:
+        left, right = rng.normal(128.0, 3.0, (2, HEIGHT, WIDTH)).astype(np.uint8)
+        self.check(left, right)
+
+    def test_a_board_that_repeats_itself(self) -> None:
+        cells = (np.indices((15, 20)).sum(0) % 2 * 200).astype(np.uint8)
+        board = np.kron(cells, np.ones((16, 16), np.uint8))
+        self.check(board, board)
+
+    def test_images_all_masked(self, rng: np.random.Generator) -> None:
+        left, right = layered(rng, [0, 10])
+        nothing = np.zeros((HEIGHT, WIDTH), np.bool_)
+        with pytest.raises(QualityError, match="0 and 0 corners"):
+            range_from_matches(RectifiedPair(left, right, nothing, nothing))
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("shift", [0, 40, -25, 60])
+@pytest.mark.parametrize(
+    ("left", "right", "truth", "scale"),
+    [
+        ("mb2003/cones/im2.png", "mb2003/cones/im6.png", "mb2003/cones/disp2.png", 4.0),
+        ("mb2003/teddy/im2.png", "mb2003/teddy/im6.png", "mb2003/teddy/disp2.png", 4.0),
+        ("mb2005_06/Cloth3/view1.png", "mb2005_06/Cloth3/view5.png", "mb2005_06/Cloth3/disp1.png", 2.0),
+        ("kitti2012_gt/kittiL.png", "kitti2012_gt/kittiR.png", "kitti2012_gt/disp_gt.png", 256.0),
+    ],
+)
+def test_real_pairs_cropped_to_signed_ranges(
+    data_folder: Path, left: str, right: str, truth: str, scale: float, shift: int
+) -> None:
+    """The range holds 99 % of the true disparities (0.5 % may lie outside on each side) and is at most 1.7 times as wide."""
+    views = [cv2.imread(str(data_folder / name), cv2.IMREAD_COLOR) for name in (left, right)]
+    values = cv2.imread(str(data_folder / truth), cv2.IMREAD_UNCHANGED)
+    assert views[0] is not None
+    assert views[1] is not None
+    assert values is not None
+    width = views[0].shape[1] - abs(shift)
+    x_left, x_right = max(shift, 0), max(-shift, 0)
+    known = values[:, x_left : x_left + width]
+    low, high = np.percentile(known[known > 0] / scale - shift, [0.5, 99.5])
+    crop_left, crop_right = views[0][:, x_left : x_left + width], views[1][:, x_right : x_right + width]
+    found = range_from_matches(make_pair(crop_left.astype(np.uint8), crop_right.astype(np.uint8)))
+    assert found.minimum <= low
+    assert high <= found.maximum - 1
+    assert found.maximum - found.minimum <= 1.7 * (high - low)
