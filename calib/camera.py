@@ -20,7 +20,7 @@ class Camera:
     Raises
     ------
     CalibrationError
-        A value that is not finite, a focal length that is not positive, a size below 1, or a coefficient count not in 0, 4, 5, 8, 12.
+        A value that is not finite, a focal length <= 0, a size below 1, or a coefficient count not in 0, 4, 5, 8, 12.
     """
 
     width: int
@@ -61,7 +61,7 @@ class Camera:
 
     @classmethod
     def from_matrix(cls, K: ArrayLike, distortion: ArrayLike, size: tuple[int, int]) -> "Camera":
-        """From a 3 x 3 camera matrix, coefficients and (width, height). A skew is refused; trailing zero coefficients are dropped."""
+        """From a 3 x 3 matrix, coefficients and (width, height); a skew is refused, needless zero coefficients are dropped."""
         m = np.asarray(K, np.float64)
         if m.shape != (3, 3) or not np.isfinite(m).all():
             raise CalibrationError(f"camera matrix: shape {m.shape} with values {m.tolist()}; it must be 3 x 3 and finite")
@@ -118,7 +118,9 @@ class Camera:
         (..., 3) array; NaN where the distortion cannot be inverted (outside the lens's monotone range).
         """
         q = np.asarray(uv, np.float64)
-        target = np.stack([(q[..., 0] - self.centre_x_px) / self.focal_x_px, (q[..., 1] - self.centre_y_px) / self.focal_y_px], -1)
+        target = np.stack(
+            [(q[..., 0] - self.centre_x_px) / self.focal_x_px, (q[..., 1] - self.centre_y_px) / self.focal_y_px], -1
+        )
         xy = target.copy()
         if len(self.distortion):
             xy = self._undistort(target)

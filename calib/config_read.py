@@ -244,8 +244,10 @@ def _describe(hint: Any) -> str:
     if origin is typing.Literal:
         return f"one of {', '.join(scalar_text(each) for each in arguments)}"
     if origin is list or (origin is tuple and arguments[-1] is Ellipsis):
-        return f"a list [...] of {_describe(arguments[0])} each"
+        return f"a list [...], each {_describe(arguments[0])}"
     if origin is tuple:
+        if len(set(arguments)) == 1:
+            return f"a list [...] of {len(arguments)}, each {_describe(arguments[0])}"
         return f"a list [...] of {len(arguments)}: {', '.join(_describe(each) for each in arguments)}"
     return _NAMES.get(hint, "a section of settings")
 

@@ -79,7 +79,7 @@ def invert(R_b_a: Array, t_b_a: Array) -> tuple[Array, Array]:
 
 
 def orthonormality_error(R: ArrayLike) -> float:
-    """Largest entry of \\|R R^T - I\\|; infinite for a reflection or anything not finite."""
+    """Largest entry of R R^T - I in absolute value; infinite for a reflection or anything not finite."""
     m = np.asarray(R, np.float64)
     if m.shape != (3, 3) or not np.isfinite(m).all() or np.linalg.det(m) <= 0.0:
         return float("inf")

@@ -171,10 +171,21 @@ def to_grey(image: Image) -> Image:
     return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
 
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Switch off OpenCV's own complaints, which would stand beside our one message."""
+    before = log.getLogLevel()
+    log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        log.setLogLevel(before)
+
+
 def _decode(data: bytes) -> Image:
     _check_size(*check_structure(data))
     try:
-        with _quiet():
+        with quiet_opencv():
             array = cv2.imdecode(np.frombuffer(data, np.uint8), _DECODE)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
@@ -252,17 +263,6 @@ def _check_size(width: int, height: int) -> None:
         raise DamageError(
             f"has {width * height / 1e6:.0f} megapixels ({width} x {height} px), the limit is {MAX_MEGAPIXELS}; cut it into tiles"
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenCV's own complaints, which would stand beside our one message, are switched off."""
-    before = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        log.setLogLevel(before)
 
 
 def _describe(image: Image) -> str:

@@ -1,5 +1,6 @@
 """`StereoRig`: two cameras and the motion between them; `RectifiedPair`: two images whose rows are epipolar lines."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -42,7 +43,11 @@ class StereoRig:
         t = np.array(self.t_right_left_m, np.float64).reshape(-1)
         error = orthonormality_error(R)
         if error > _ROTATION_TOLERANCE:
-            what = f"its R R^T differs from I by {error:.3g}" if np.isfinite(error) else "it has NaN, is a reflection or has another shape"
+            what = (
+                f"its R R^T differs from I by {error:.3g}"
+                if np.isfinite(error)
+                else "it has NaN, is a reflection or has another shape"
+            )
             raise CalibrationError(
                 f"rig: R_right_left is not a rotation: {what} (limit {_ROTATION_TOLERANCE:g}); check the file or calibrate again"
             )
@@ -61,7 +66,7 @@ class StereoRig:
     @property
     def baseline_m(self) -> float:
         """Distance of the two camera centres, metres."""
-        return float(np.linalg.norm(self.t_right_left_m))
+        return math.hypot(*self.t_right_left_m)  # exact where the baseline lies along x
 
     @property
     def centre_right_m(self) -> Array:

@@ -1,0 +1,138 @@
+"""Rigs written with OpenCV's FileStorage (YAML, XML or JSON), as its stereo calibration sample and countless programs do."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from calib import files
+from calib.camera import Camera
+from calib.errors import CalibrationError
+from calib.geometry import Array, rotation_from_vector
+from calib.images import quiet_opencv
+from calib.rig import StereoRig
+from calib.rig_files.parts import Given, choose_size, choose_unit, named, rounded_rotation, whole_size
+
+_SIDES = (("1", "l", "left"), ("2", "r", "right"))
+_MATRIX_NAMES = ("m", "k", "cm", "cameramatrix", "intrinsics", "intrinsicmatrix")
+_DISTORTION_NAMES = ("d", "dist", "distcoeffs", "distcoeff", "distortion", "distortioncoefficients", "distortioncoeffs")
+_ROTATION_NAMES = ("r", "rotation", "rotationmatrix", "rmat")
+_TRANSLATION_NAMES = ("t", "translation", "translationvector", "tvec")
+_LARGEST_TANGENTIAL = 0.05
+
+
+def parse_opencv(text: str, path: Path, given: Given) -> StereoRig:
+    """Read an OpenCV stereo calibration: two camera matrices, two distortion vectors, R and T with x_right = R x_left + T.
+
+    Names may be M1 D1 M2 D2 R T, K1 .., cameraMatrix1 distCoeffs1 .., with `_left` and `_right`, and so on. The numbers may lie
+    in one file, or in `intrinsics.*` and `extrinsics.*` beside each other. Such files seldom state the image size and never the
+    unit: both must then be given. Rectification results (R1 R2 P1 P2 Q) are ignored: they are computed anew.
+
+    Raises
+    ------
+    CalibrationError, UsageError
+    """
+    entries = _read(text, path)
+    partner = _partner(path)
+    if partner is not None:
+        entries = {**_read(files.read_bytes(partner, kind="calibration file").decode("utf-8", "replace"), partner), **entries}
+    with named(path):
+        matrices = [_find(entries, _with_side(_MATRIX_NAMES, side), "camera matrix", path) for side in _SIDES]
+        distortions = [_find(entries, _with_side(_DISTORTION_NAMES, side), "distortion", path) for side in _SIDES]
+        rotation = _find(entries, _ROTATION_NAMES, "rotation R", path)
+        translation = _find(entries, _TRANSLATION_NAMES, "translation T", path)
+        size = _size(entries)
+    width_height = choose_size(path, size, given)
+    unit = entries.get("unit", entries.get("units"))
+    per_metre = choose_unit(path, unit if isinstance(unit, str) else None, given)
+    with named(path):
+        cameras = [Camera.from_matrix(k, _pinhole(d), width_height) for k, d in zip(matrices, distortions, strict=True)]
+        R = rotation_from_vector(rotation) if rotation.size == 3 else rotation
+        R, notes = rounded_rotation(R)
+        return StereoRig(
+            cameras[0], cameras[1], R, translation.reshape(-1) / per_metre, {"source": f"OpenCV file {path.name}", **notes}
+        )
+
+
+def _read(text: str, path: Path) -> dict[str, Any]:
+    """Top-level entries, names in lower case without underscores: matrices as arrays, numbers, texts and short lists."""
+    try:
+        with quiet_opencv():
+            storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+            root = storage.root()
+            return {re.sub("[_ -]", "", name).lower(): _value(root.getNode(name)) for name in root.keys()}  # noqa: SIM118
+    except (cv2.error, SystemError) as error:  # SystemError: how OpenCV 5 reports a syntax error from a constructor
+        reason = " ".join(str(error.__cause__ or error).split())
+        place = re.search(r"\((\d+)\): ([^']*)", reason)
+        words = f"line {place[1]}: {place[2]}" if place else reason[-200:]
+        raise CalibrationError(f"{path}: cannot be read as an OpenCV file: {words}; write it again") from error
+
+
+def _value(node: Any) -> Any:
+    if node.isMap():
+        try:
+            return node.mat()
+        except cv2.error:
+            return None  # a map that is no matrix, or a matrix whose data do not fill it: absent to us
+    if node.isSeq():
+        return [_value(node.at(i)) for i in range(min(node.size(), 100))]
+    if node.isInt() or node.isReal():
+        return node.real()
+    return node.string() if node.isString() else None
+
+
+def _partner(path: Path) -> Path | None:
+    """`extrinsics.yml` for `intrinsics.yml` and the other way round, where it is there."""
+    for here, there in (("intrinsic", "extrinsic"), ("extrinsic", "intrinsic")):
+        if here in path.name and (partner := path.with_name(path.name.replace(here, there))).is_file():
+            return partner
+    return None
+
+
+def _with_side(names: tuple[str, ...], side: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{name}{end}" for name in names for end in side) + tuple(f"{side[2]}{name}" for name in names)
+
+
+def _find(entries: dict[str, Any], names: tuple[str, ...], what: str, path: Path) -> Array:
+    for name in names:
+        value = entries.get(name)
+        if name in entries and value is None:
+            raise CalibrationError(f"{name} cannot be read as a matrix: its rows x cols must equal the count of its data")
+        if isinstance(value, list):
+            value = np.array(value, object)
+        if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiuO":
+            try:
+                return value.astype(np.float64)
+            except (TypeError, ValueError):
+                continue
+    if "cameramatrix" in entries:
+        raise CalibrationError(
+            "holds one camera only (camera_matrix); a rig needs both cameras, R and T: calibrate the pair together"
+        )
+    partner = "; its partner (intrinsics / extrinsics) is not beside it" if "trinsic" in path.name and not _partner(path) else ""
+    raise CalibrationError(f"has no {what}: none of the names {', '.join(names[:6])} ... holds numbers{partner}")
+
+
+def _size(entries: dict[str, Any]) -> tuple[int, int] | None:
+    for pair in (("imagewidth", "imageheight"), ("width", "height")):
+        width, height = (entries.get(name) for name in pair)
+        if isinstance(width, float) and isinstance(height, float):
+            return whole_size(width, height)
+    for name in ("imagesize", "size", "resolution"):
+        value = entries.get(name)
+        if value is not None and np.size(value) == 2:
+            numbers = np.ravel(np.asarray(value, np.float64))
+            return whole_size(float(numbers[0]), float(numbers[1]))
+    return None
+
+
+def _pinhole(distortion: Array) -> Array:
+    d = distortion.reshape(-1)
+    if len(d) == 4 and np.abs(d[2:]).max() > _LARGEST_TANGENTIAL:
+        raise CalibrationError(
+            f"distortion {d.tolist()}: as a pinhole its tangential part would be above {_LARGEST_TANGENTIAL:g}, so these look"
+            " like the four coefficients of a fisheye lens, which is not supported"
+        )
+    return d
