@@ -11,6 +11,7 @@ from calib.geometry import Array, frozen
 COEFFICIENT_COUNTS = (0, 4, 5, 8, 12)
 _UNPROJECT_ITERATIONS = 50
 _UNPROJECT_TOLERANCE = 1e-13
+_LEAST_INVERSE_FOLD = 1e-6  # 1 / r^2: a fold beyond 89.9 degrees is rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +125,7 @@ class Camera:
         xy = target.copy()
         if len(self.distortion):
             xy = self._undistort(target)
-        return np.concatenate([xy, np.ones((*xy.shape[:-1], 1))], -1)
+        return np.concatenate([xy, np.where(np.isfinite(xy).all(-1, keepdims=True), 1.0, np.nan)], -1)
 
     def fold_radius(self) -> float:
         """Tangent of the angle at which the radial distortion stops growing (infinite where it never does).
@@ -137,9 +138,12 @@ class Camera:
         u = np.polynomial.Polynomial([0.0, 1.0])  # u = r^2
         n, d = np.polynomial.Polynomial([1.0, k1, k2, k3]), np.polynomial.Polynomial([1.0, k4, k5, k6])
         slope = (n + 2.0 * u * n.deriv()) * d - 2.0 * u * n * d.deriv()
-        roots = np.concatenate([slope.trim(1e-300).roots(), d.trim(1e-300).roots()])
-        real = roots[np.abs(roots.imag) < 1e-9 * np.maximum(np.abs(roots), 1.0)].real
-        return float(np.sqrt(real[real > 0.0].min(initial=np.inf)))
+        # Both begin with 1, so that in w = 1 / u they are monic: the largest w, the fold, is well conditioned even when the last
+        # coefficients are tiny.
+        w = np.concatenate([np.polynomial.Polynomial(each.coef[::-1]).roots() for each in (slope, d)])
+        real = w[np.abs(w.imag) < 1e-9 * np.maximum(np.abs(w), 1.0)].real
+        nearest = real.max(initial=0.0)
+        return float(1.0 / np.sqrt(nearest)) if nearest > _LEAST_INVERSE_FOLD else float("inf")
 
     def scale(self, factor: float) -> "Camera":
         """The camera of images resized by `factor`: c' = (c + 0.5) s - 0.5, sizes rounded to whole pixels."""
@@ -210,4 +214,5 @@ class Camera:
         if len(active):
             residual = self._distort(xy[active]) - flat[active]
             xy[active[np.abs(residual).max(-1) > 1e-9]] = np.nan
+        xy[(xy * xy).sum(-1) >= self.fold_radius() ** 2] = np.nan  # a solution behind the fold, which the lens cannot see
         return xy.reshape(target.shape)
