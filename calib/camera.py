@@ -11,7 +11,8 @@ from calib.geometry import Array, frozen
 COEFFICIENT_COUNTS = (0, 4, 5, 8, 12)
 _UNPROJECT_ITERATIONS = 50
 _UNPROJECT_TOLERANCE = 1e-13
-_LEAST_INVERSE_FOLD = 1e-6  # 1 / r^2: a fold beyond 89.9 degrees is rounding
+_BISECTIONS = 40
+_WIDEST_TANGENT = 1e3  # 89.9 degrees from the axis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,8 +143,8 @@ class Camera:
         # coefficients are tiny.
         w = np.concatenate([np.polynomial.Polynomial(each.coef[::-1]).roots() for each in (slope, d)])
         real = w[np.abs(w.imag) < 1e-9 * np.maximum(np.abs(w), 1.0)].real
-        nearest = real.max(initial=0.0)
-        return float(1.0 / np.sqrt(nearest)) if nearest > _LEAST_INVERSE_FOLD else float("inf")
+        radius = 1.0 / np.sqrt(real.max(initial=1e-300))
+        return float(radius) if radius < _WIDEST_TANGENT else float("inf")  # beyond that a root is rounding
 
     def scale(self, factor: float) -> "Camera":
         """The camera of images resized by `factor`: c' = (c + 0.5) s - 0.5, sizes rounded to whole pixels."""
@@ -193,10 +194,32 @@ class Camera:
 
     def _undistort(self, target: Array) -> Array:
         flat = target.reshape(-1, 2)
-        xy = flat.copy()
-        active: NDArray[np.int64] = np.flatnonzero(np.isfinite(flat).all(-1))
+        xy = self._newton(flat, flat)
+        fold = self.fold_radius()
+        failed = np.isfinite(flat).all(-1) & ~((xy * xy).sum(-1) < fold * fold)
+        if failed.any():  # Newton left the range in which the radius grows; a start on the right radius keeps it there
+            xy[failed] = self._newton(flat[failed], self._radial_guess(flat[failed], fold))
+        xy[~((xy * xy).sum(-1) < fold * fold)] = np.nan  # a solution behind the fold, which the lens cannot see
+        return xy.reshape(target.shape)
+
+    def _radial_guess(self, target: Array, fold: float) -> Array:
+        """Undistorted positions by the radial terms alone: bisection on the radius, which grows up to the fold."""
+        k1, k2, _, _, k3, k4, k5, k6, *_ = self._coefficients()
+        wanted = np.linalg.norm(target, axis=-1)
+        low, high = np.zeros_like(wanted), np.full_like(wanted, min(fold, _WIDEST_TANGENT))
+        for _ in range(_BISECTIONS):
+            r = 0.5 * (low + high)
+            u = r * r
+            is_short = r * (1.0 + u * (k1 + u * (k2 + u * k3))) / (1.0 + u * (k4 + u * (k5 + u * k6))) < wanted
+            low, high = np.where(is_short, r, low), np.where(is_short, high, r)
+        return np.asarray(target * (low / np.maximum(wanted, 1e-300))[:, None])
+
+    def _newton(self, target: Array, start: Array) -> Array:
+        """Positions whose distortion is `target`, (N, 2); NaN where the iteration does not arrive."""
+        xy = start.copy()
+        active: NDArray[np.int64] = np.flatnonzero(np.isfinite(target).all(-1))
         for _ in range(_UNPROJECT_ITERATIONS):
-            residual = self._distort(xy[active]) - flat[active]
+            residual = self._distort(xy[active]) - target[active]
             unsolved = np.abs(residual).max(-1, initial=0.0) > _UNPROJECT_TOLERANCE
             active, residual = active[unsolved], residual[unsolved]
             if not len(active):
@@ -212,7 +235,6 @@ class Camera:
             xy[active] -= step
             active = active[np.isfinite(xy[active]).all(-1)]
         if len(active):
-            residual = self._distort(xy[active]) - flat[active]
+            residual = self._distort(xy[active]) - target[active]
             xy[active[np.abs(residual).max(-1) > 1e-9]] = np.nan
-        xy[(xy * xy).sum(-1) >= self.fold_radius() ** 2] = np.nan  # a solution behind the fold, which the lens cannot see
-        return xy.reshape(target.shape)
+        return xy
