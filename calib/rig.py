@@ -152,10 +152,11 @@ class RectifiedPair:
         if self.rig is not None:
             if not self.rig.is_rectified:
                 raise CalibrationError("the rig of a RectifiedPair must be rectified; use calib.rectify(rig, left, right)")
-            if self.rig.left.size != (self.left.shape[1], self.left.shape[0]):
-                raise InputError(
-                    f"images are {_size(self.left)} but the rectified rig is {self.rig.left.width} x {self.rig.left.height}"
-                )
+            for side, camera in (("left", self.rig.left), ("right", self.rig.right)):
+                if camera.size != (self.left.shape[1], self.left.shape[0]):
+                    raise InputError(
+                        f"images are {_size(self.left)} but the rectified rig's {side} camera is {camera.width} x {camera.height} px"
+                    )
         for name in ("left", "right", "left_valid", "right_valid"):
             array = np.ascontiguousarray(getattr(self, name)).view()
             frozen(array)
