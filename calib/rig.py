@@ -155,7 +155,7 @@ class RectifiedPair:
             for side, camera in (("left", self.rig.left), ("right", self.rig.right)):
                 if camera.size != (self.left.shape[1], self.left.shape[0]):
                     raise InputError(
-                        f"images are {_size(self.left)} but the rectified rig's {side} camera is {camera.width} x {camera.height} px"
+                        f"images are {_size(self.left)}, but the rig's {side} camera is {camera.width} x {camera.height} px"
                     )
         for name in ("left", "right", "left_valid", "right_valid"):
             array = np.ascontiguousarray(getattr(self, name)).view()

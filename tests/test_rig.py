@@ -176,7 +176,7 @@ def test_a_pair_is_read_only_without_locking_its_source() -> None:
         ({"right": np.zeros((500, 741), np.uint16)}, InputError, "images of type uint8 and uint16"),
         ({"left_valid": np.ones((500, 740), bool)}, InputError, "left_valid: bool of shape"),
         ({"right_valid": np.ones((500, 741), np.uint8)}, InputError, "right_valid: uint8"),
-        ({"rig": rectified().crop(0, 0, 700, 500)}, InputError, "the rectified rig's left camera is 700 x 500 px"),
+        ({"rig": rectified().crop(0, 0, 700, 500)}, InputError, "the rig's left camera is 700 x 500 px"),
         ({"rig": replace(rectified(), right=rectified().right.crop(0, 0, 741, 499))}, InputError, "right camera is 741 x 499 px"),
         ({"rig": replace(rectified(), t_right_left_m=np.array([0.1, 0.1, 0.0]))}, CalibrationError, "must be rectified"),
     ],

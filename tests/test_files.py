@@ -1,0 +1,176 @@
+"""Outputs are complete or absent, whatever goes wrong on the way."""
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from calib import files
+from calib.errors import InputError, OutputError
+
+
+def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
+    target = tmp_path / "out.tiff"
+    with files.atomic_path(target) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".tiff"
+        temporary.write_bytes(b"data")
+        assert not target.exists()
+    assert target.read_bytes() == b"data"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def stop_half_way(target: Path, stop: type[BaseException]) -> None:
+    with files.atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise stop
+
+
+def test_an_older_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "out.txt"
+    files.write_text(target, "old\n")
+    with pytest.raises(ZeroDivisionError):
+        stop_half_way(target, ZeroDivisionError)
+    assert target.read_text() == "old\n"
+    files.write_text(target, "né\n")
+    assert target.read_bytes() == "né\n".encode()
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_an_interruption_leaves_nothing(tmp_path: Path, stop: type[BaseException]) -> None:
+    with pytest.raises(stop):
+        stop_half_way(tmp_path / "out", stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_system_errors_are_explained_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match=f"out.bin: cannot be written: .*{words}"):
+        files.write_bytes(tmp_path / "out.bin", b"data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_above_the_systems_limit_is_refused(tmp_path: Path) -> None:
+    """A real short write: the process may write 1000 bytes to a file, the file needs 100 000."""
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from calib import files\nfrom calib.errors import OutputError\n"
+        "try: files.write_bytes(sys.argv[1], bytes(100_000))\n"
+        "except OutputError as error: print(error)"
+    )
+    target = tmp_path / "big.bin"
+    done = subprocess.run([sys.executable, "-c", program, str(target)], capture_output=True, text=True, check=True)
+    assert "larger than the system allows" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="nothing arrived"), files.atomic_path(tmp_path / "out"):
+        pass
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for target, words in (
+        (tmp_path / "no" / "out", "its folder does not exist; create it first"),
+        (tmp_path / "file" / "out", "is a file, not a folder"),
+        (tmp_path, "this is a folder; give a file name"),
+        (Path(os.devnull), "pipe or a device"),
+        (tmp_path / ("x" * 300), "name is too long"),
+    ):
+        with pytest.raises(OutputError, match=words):
+            files.write_text(target, "x")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_longest_name_works_for_its_temporary_too(tmp_path: Path) -> None:
+    target = tmp_path / ("x" * 251 + ".txt")
+    files.write_text(target, "data")
+    assert target.read_text() == "data"
+
+
+def test_a_symbolic_link_is_replaced_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("keep")
+    link = tmp_path / "link"
+    link.symlink_to(outside)
+    files.write_text(link, "new")
+    assert outside.read_text() == "keep"
+    assert link.read_text() == "new"
+    assert not link.is_symlink()
+
+
+def test_output_folder_makes_parents_and_leaves_no_trace(tmp_path: Path) -> None:
+    folder = files.output_folder(tmp_path / "a" / "b")
+    assert folder == tmp_path / "a" / "b"
+    assert list(folder.iterdir()) == []
+    assert files.output_folder(folder) == folder
+
+
+def test_output_folder_refuses_a_file_and_places_nobody_may_write(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is a file, but results go into a folder"):
+        files.output_folder(tmp_path / "file")
+    with pytest.raises(OutputError, match=r"below: cannot hold results|is a file"):
+        files.output_folder(tmp_path / "file" / "below")
+    if Path("/proc/self").is_dir():  # nobody, root included, makes files here
+        with pytest.raises(OutputError, match="cannot hold results"):
+            files.output_folder("/proc/self/results")
+    with pytest.raises(OutputError, match="null"):
+        files.output_folder("a\0b")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_output_folder_refuses_a_locked_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="permission denied"):
+        files.output_folder(tmp_path)
+    tmp_path.chmod(0o700)
+
+
+def test_sha256(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 9000  # longer than one piece
+    (tmp_path / "x").write_bytes(data)
+    assert files.sha256(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+    with pytest.raises(InputError, match="cannot be read"):
+        files.sha256(tmp_path / "missing")
+
+
+def test_read_bytes_refuses_what_is_no_plain_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "good.yaml").write_text("x" * 2000)
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in (
+        ("missing", "not found; check the path"),
+        ("good.yml", "did you mean 'good.yaml'"),
+        ("no/such", "its folder .* does not exist"),
+        ("good.yaml/x", "not found"),
+        ("empty", "is empty"),
+        ("pipe", "is a pipe or a device"),
+        (".", "is a folder"),
+        ("a\0b", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=words):
+            files.read_bytes(tmp_path / name)
+    with pytest.raises(InputError, match=r"has 0.002 MB, too many for a rig \(limit 0.001 MB\)"):
+        files.read_bytes(tmp_path / "good.yaml", kind="rig", limit_bytes=1000)
+    assert files.read_bytes(tmp_path / "good.yaml", limit_bytes=2000) == b"x" * 2000
