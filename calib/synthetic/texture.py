@@ -81,7 +81,7 @@ def value_noise(points: NDArray[np.floating], cell_m: float, *, seed: int) -> Fl
     return np.asarray(np.float32(2.0) * values[0] - np.float32(1.0))
 
 
-def octaves(points: NDArray[np.floating], coarse_m: float, fine_m: float, *, seed: int, fall: float = 0.7) -> Float32:
+def octaves(points: NDArray[np.floating], coarse_m: float, fine_m: float, *, seed: int, fall: float = 0.8) -> Float32:
     """Sum of value noises whose cells halve from `coarse_m` to not below `fine_m`, amplitudes falling by `fall`; in [-1, 1]."""
     total = np.zeros(points.shape[1], np.float32)
     cell, amplitude, norm, octave = coarse_m, 1.0, 0.0, 0
@@ -145,11 +145,11 @@ class Bricks:
         tone = lattice(brick, self.seed)
         grain = octaves(points, 8.0 * self.fine_m, self.fine_m, seed=self.seed + 1)
         colour = _blend(self.dark, self.light, 0.15 + 0.6 * tone + 0.55 * grain)
-        edge_x = np.abs(along - np.floor(along) - 0.5) > 0.5 - 0.5 * self.joint_m / self.size_m[0]
-        edge_y = np.abs(points[1] / self.size_m[1] - course - 0.5) > 0.5 - 0.5 * self.joint_m / self.size_m[1]
-        joint = edge_x | edge_y
-        colour[:, joint] = _column(self.mortar) * (1.0 + 0.3 * grain[joint])
-        return colour
+        into_x = (0.5 - np.abs(along - np.floor(along) - 0.5)) * self.size_m[0]
+        into_y = (0.5 - np.abs(points[1] / self.size_m[1] - course - 0.5)) * self.size_m[1]
+        joint = _ramp(0.5 * self.joint_m - np.minimum(into_x, into_y), 0.5 * self.fine_m)
+        mortar = _column(self.mortar) * (1.0 + np.float32(0.3) * grain)
+        return np.asarray(np.clip(colour + joint * (mortar - colour), 0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,10 +175,10 @@ class Planks:
         grain = octaves(shifted / np.array([[1.0], [9.0]]), 8.0 * self.fine_m, self.fine_m, seed=self.seed + 2)
         knots = octaves(shifted / np.array([[1.0], [2.0]]), 16.0 * self.fine_m, 2.0 * self.fine_m, seed=self.seed + 3)
         colour = _blend(self.dark, self.light, 0.2 + 0.45 * tone + 0.45 * grain + 0.4 * knots)
-        gap_x = np.abs(across - board - 0.5) > 0.5 - 0.5 * self.gap_m / self.width_m
-        gap_y = np.abs(ends - np.floor(ends) - 0.5) > 0.5 - 0.5 * self.gap_m / self.length_m
-        colour[:, gap_x | gap_y] *= np.float32(0.35)
-        return colour
+        into_x = (0.5 - np.abs(across - board - 0.5)) * self.width_m
+        into_y = (0.5 - np.abs(ends - np.floor(ends) - 0.5)) * self.length_m
+        gap = _ramp(0.5 * self.gap_m - np.minimum(into_x, into_y), 0.5 * self.fine_m)
+        return np.asarray(colour * (1.0 - np.float32(0.65) * gap))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,7 +215,8 @@ class Stripes:
 
     def colour(self, points: Array) -> Float32:
         """See `Material`."""
-        odd = (np.floor(points[self.axis] / self.width_m).astype(np.int64) & 1).astype(np.float32)
+        across = points[self.axis] / self.width_m
+        odd = _ramp((0.5 - np.abs(across % 2.0 - 1.0)) * self.width_m, 0.5 * self.fine_m)
         wear = octaves(points, 4.0 * self.fine_m, self.fine_m, seed=self.seed)
         return np.asarray(np.clip(_blend(self.first, self.second, odd) * (1.0 + np.float32(0.25) * wear), 0.0, 1.0))
 
@@ -236,6 +237,11 @@ class Checker:
 
 def _column(colour: Colour) -> Float32:
     return np.array(colour, np.float32)[:, None]
+
+
+def _ramp(beyond_m: Array, width_m: float) -> Float32:
+    """A soft step from 0 (`beyond_m` < 0) to 1 (> 0), `width_m` wide: an edge of no width would alias in any renderer."""
+    return np.asarray(np.clip(beyond_m / width_m + 0.5, 0.0, 1.0).astype(np.float32))
 
 
 def _blend(first: Colour, second: Colour, weight: NDArray[np.floating]) -> Float32:
