@@ -6,6 +6,7 @@ Imports nothing heavy, because `--help` must answer at once.
 import argparse
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 from calib.errors import ResourceError, StereoError, UsageError
 
 _INTERRUPTED = 130
+_TERMINATED = 128 + signal.SIGTERM
 _READER_GONE = 141  # 128 + SIGPIPE: what a shell reports for any program whose reader went away
 _NEGATIVE = re.compile(r"-\.?\d")
 
@@ -75,7 +77,7 @@ def run_command(build_parser: Callable[[], argparse.ArgumentParser], argv: Seque
     -------
     int
         what `args.run` returns (None counts as 0), the `exit_code` of a `StereoError`, 130 when interrupted, 141 when the reader
-        of the output went away, 5 without memory, 1 for a bug of ours
+        of the output went away, 143 when told to terminate, 5 without memory, 1 for a bug of ours
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file name that is not valid text must not stop a message
@@ -83,6 +85,8 @@ def run_command(build_parser: Callable[[], argparse.ArgumentParser], argv: Seque
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     try:
+        with suppress(ValueError):  # not in the main thread: no signals there
+            signal.signal(signal.SIGTERM, _terminate)
         parser = build_parser()
         _add_debug(parser)
         args = parser.parse_args(words)
@@ -91,7 +95,7 @@ def run_command(build_parser: Callable[[], argparse.ArgumentParser], argv: Seque
             return UsageError.exit_code
         code = args.run(args)
         sys.stdout.flush()
-    except SystemExit as leave:  # --help and --version
+    except SystemExit as leave:  # --help, --version, SIGTERM
         return leave.code if isinstance(leave.code, int) else 0
     except KeyboardInterrupt:
         _error(program, "interrupted")
@@ -193,6 +197,11 @@ class Progress:
         else:
             of = "" if self._total is None else f"/{self._total}"
             say(f"[{self._done}{of}] {text}".rstrip())
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    """Leave through the cleaning up that an exception gets: half-written files are removed."""
+    raise SystemExit(_TERMINATED)
 
 
 def _error(program: str, message: str) -> None:

@@ -162,6 +162,26 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         assert process.wait() == 141
 
 
+def test_termination_cleans_up(tmp_path: Path) -> None:
+    program = """
+import sys, time
+from calib.console import Parser, announce, run_command
+from calib.files import atomic_path
+def run(args):
+    with atomic_path(sys.argv[1]) as temporary:
+        temporary.write_text("half"); announce(temporary); sys.stdout.flush(); time.sleep(60)
+def build():
+    parser = Parser(prog="p"); parser.set_defaults(run=run); return parser
+sys.exit(run_command(build, [], program="p"))
+"""
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path / "out"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Wrote")
+        process.terminate()
+        assert process.wait() == 143
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_loads_nothing_heavy() -> None:
     program = """
 import sys
