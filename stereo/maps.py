@@ -14,7 +14,10 @@ Float32 = NDArray[np.float32]
 
 
 class Reason(IntFlag):
-    """Why a pixel has no value (several bits may be set); 0 where it has one."""
+    """Why a pixel has no value (several bits may be set); 0 where it has one it can stand by.
+
+    `RANGE_EDGE` and `BEYOND_INFINITY` alone leave the disparity in place: they are warnings.
+    """
 
     NONE = 0
     LEFT_NODATA = 1
@@ -55,6 +58,10 @@ class DisparityMap:
         if len(shape) != 2:
             raise InputError(f"disparity_px has shape {shape}; it must be (H, W)")
         _check(self, "disparity_px", np.float32, shape)
+        if np.isinf(self.disparity_px).any():
+            raise InputError(
+                f"disparity_px holds {int(np.isinf(self.disparity_px).sum())} infinite values; the only mark for no answer is NaN"
+            )
         _check(self, "sigma_px", np.float32, shape)
         _check(self, "reason", np.uint16, shape)
         low, high = self.search_range
@@ -122,6 +129,10 @@ class PointCloud:
         if not np.isfinite(self.points_xyz_m).all():
             raise InputError("points_xyz_m holds values that are not finite; drop those points first")
         _check(self, "pixel_uv", np.int32, (n, 2))
+        width, height = self.image_size
+        if n and ((self.pixel_uv < 0).any() or (self.pixel_uv >= (width, height)).any()):
+            low, high = self.pixel_uv.min(0).tolist(), self.pixel_uv.max(0).tolist()
+            raise InputError(f"pixel_uv runs from {low} to {high}; it must lie inside the image of {width} x {height} px")
         if self.colour_bgr is not None:
             _check(self, "colour_bgr", np.uint8, (n, 3))
         if self.sigma_m is not None:

@@ -1,0 +1,220 @@
+"""Byte planes from which the sweeps make the matching cost, and the penalties along image edges.
+
+cost = 2 Hamming(census 5x5) + min(31, Birchfield-Tomasi of the x-gradient), at most 79. The census (Zabih and Woodfill, ECCV
+1994) survives any change of exposure; the gradient (OpenCV's prefilter: Sobel in x, clipped to +-63) adds sub-pixel sense,
+compared over half-sample intervals (Birchfield and Tomasi, PAMI 1998).
+
+The right image's planes are stored reversed in x and shifted by the first disparity, so that the candidates of a left pixel are
+one contiguous load whatever the sign of the range.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stereo.kernels import compiled, inlined
+from stereo.kernels.simd import LANES, bit_or, even_lanes, load8, odd_lanes, reverse, splat8, store8, where_less
+
+CENSUS_PLANES = 3
+"""24 bits of a 5 x 5 census"""
+LEFT_PLANES = 7
+"""census (3), gradient, its lowest and highest half sample, valid (0 / 1)"""
+RIGHT_PLANES = 7
+"""the same, but the last is nodata (0 / 255)"""
+BIRCHFIELD_LIMIT = 31
+"""truncation of the gradient cost"""
+NEUTRAL = 25
+"""cost of a candidate without data: about that of a poor match, so that it neither attracts nor blocks a path"""
+MAX_COST = 2 * 8 * CENSUS_PLANES + BIRCHFIELD_LIMIT
+_CLIP = 63
+_GAIN_DEAD_BAND = 0.02
+_GAIN_LIMIT = 3.0
+
+Bytes = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def frame(grey: Bytes, valid: Mask) -> Bytes:
+    """The image with a 2-px frame (and room for whole vectors to the right).
+
+    Frame and nodata are 255, never darker than a centre, so that their census bit is 0.
+    """
+    height, width = grey.shape
+    framed = np.full((height + 4, width + 4 + LANES), 255, np.uint8)
+    framed[2:-2, 2 : width + 2] = grey
+    if not valid.all():
+        framed[2:-2, 2 : width + 2][~valid] = 255
+    return framed
+
+
+def gradient(grey: Bytes, valid: Mask) -> tuple[NDArray[np.int16], float]:
+    """Sobel x-gradient, 0 where one of the 3 x 3 neighbours has no data, and the mean of its absolute value elsewhere."""
+    signed = np.asarray(cv2.Sobel(grey, cv2.CV_16S, 1, 0, ksize=3), np.int16)
+    if valid.all():
+        signed[[0, -1]] = 0
+        signed[:, [0, -1]] = 0
+        count = max((grey.shape[0] - 2) * (grey.shape[1] - 2), 1)
+    else:
+        inner = cv2.erode(valid.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        signed = signed * inner.astype(np.int16)
+        count = max(int(np.count_nonzero(inner)), 1)
+    return signed, cv2.norm(signed, cv2.NORM_L1) / count
+
+
+def gains(left_mean: float, right_mean: float) -> tuple[float, float]:
+    """Factors that give both gradients the same contrast: 1 / sqrt(k) and sqrt(k), k = left over right, within [1/3, 3].
+
+    Below 2 % the two are taken as equal, so that a crop of a pair gives the same bytes.
+    """
+    if min(left_mean, right_mean) <= 0.0:
+        return 1.0, 1.0
+    root = float(np.clip(left_mean / right_mean, 1.0 / _GAIN_LIMIT, _GAIN_LIMIT)) ** 0.5
+    return (1.0, 1.0) if abs(root - 1.0) < _GAIN_DEAD_BAND else (1.0 / root, root)
+
+
+def penalty_table(p1: int, p2: int, contrast: float) -> Bytes:
+    """P2 by grey-level step: p1 + (p2 - p1) exp(-|dI| / contrast), 256 entries."""
+    return np.rint(p1 + (p2 - p1) * np.exp(-np.arange(256) / contrast)).astype(np.uint8)
+
+
+def penalties(grey: Bytes, table: Bytes) -> Bytes:
+    """(4, H + 1, W + 2): P2 between a pixel and its neighbour to the left, above, above left and above right.
+
+    Each is stored at the lower (for the row: the right) pixel of the two; entries whose neighbour lies outside are not used.
+    """
+    height, width = grey.shape
+    out = np.zeros((4, height + 1, width + 2), np.uint8)
+    for k, (dy, dx) in enumerate(((0, -1), (-1, 0), (-1, -1), (-1, 1))):
+        x0, x1 = max(0, -dx), width - max(0, dx)
+        here, there = grey[-dy:, x0:x1], grey[: height + dy, x0 + dx : x1 + dx]
+        if here.size:
+            out[k, -dy:height, x0:x1] = cv2.LUT(cv2.absdiff(here, there), table)
+    return out
+
+
+@inlined
+def _census_row(framed: Any, y: Any, width: Any, planes: Any) -> None:
+    """24 bits per pixel into three planes, which need room for whole vectors: up to 63 bytes past the width."""
+    stride = planes.shape[1]
+    zero = splat8(0)
+    frame_stride = framed.shape[1]
+    for x in range(0, width, LANES):
+        centre = load8(framed, (y + 2) * frame_stride + x + 2)
+        n = 0
+        bits = zero
+        for dy in range(5):
+            for dx in range(5):
+                if dy == 2 and dx == 2:
+                    continue
+                other = load8(framed, (y + dy) * frame_stride + x + dx)
+                bits = bit_or(bits, where_less(other, centre, splat8(1 << (n % 8)), zero))
+                n += 1
+                if n % 8 == 0:
+                    store8(planes, (n // 8 - 1) * stride + x, bits)
+                    bits = zero
+
+
+@inlined
+def _gradient_row(signed: Any, gain: Any, y: Any, width: Any, value: Any, low: Any, high: Any) -> None:
+    """Bytes around 63, and the lowest and highest half sample around each.
+
+    Half samples are rounded outwards, so that flipping the sign of the gradient flips the interval exactly.
+    """
+    padded = np.empty(width + 2, np.int32)
+    padded[0] = _CLIP
+    padded[width + 1] = _CLIP
+    if gain == 1.0:
+        for x in range(width):
+            g = int(signed[y, x])
+            padded[x + 1] = _CLIP + min(max(g, -_CLIP), _CLIP)
+    else:
+        for x in range(width):
+            g = int(np.rint(np.float32(signed[y, x]) * gain))
+            padded[x + 1] = _CLIP + min(max(g, -_CLIP), _CLIP)
+    for x in range(width):
+        v = padded[x + 1]
+        before = v + padded[x]
+        after = v + padded[x + 2]
+        value[x] = v
+        low[x] = min(v, min(before >> 1, after >> 1))
+        high[x] = max(v, max((before + 1) >> 1, (after + 1) >> 1))
+
+
+@compiled
+def pack_left(framed: Any, signed: Any, gain: Any, valid: Any, out: Any, y_from: Any, y_to: Any) -> None:
+    """Fill rows of the left planes, `out` (H, 7, W)."""
+    width = signed.shape[1]
+    row = np.empty((CENSUS_PLANES, width + LANES), np.uint8)
+    for y in range(y_from, y_to):
+        _census_row(framed, y, width, row)
+        for k in range(CENSUS_PLANES):
+            out[y, k] = row[k, :width]
+        _gradient_row(signed, gain, y, width, out[y, 3], out[y, 4], out[y, 5])
+        flags = out[y, 6]
+        for x in range(width):
+            flags[x] = np.uint8(1) if valid[y, x] else np.uint8(0)
+
+
+@inlined
+def _spread(line: Any, stride: Any, phases: Any, out: Any, o: Any) -> None:
+    """out[o + (j % phases) stride + j // phases] = line[j] for j < phases stride; stride is a multiple of LANES."""
+    if phases == 1:
+        for i in range(0, stride, LANES):
+            store8(out, o + i, load8(line, i))
+    elif phases == 2:
+        for i in range(0, stride, LANES):
+            a, b = load8(line, 2 * i), load8(line, 2 * i + LANES)
+            store8(out, o + i, even_lanes(a, b))
+            store8(out, o + stride + i, odd_lanes(a, b))
+    elif phases == 4:
+        for i in range(0, stride, LANES):
+            a, b = load8(line, 4 * i), load8(line, 4 * i + LANES)
+            c, d = load8(line, 4 * i + 2 * LANES), load8(line, 4 * i + 3 * LANES)
+            even, even2, odd, odd2 = even_lanes(a, b), even_lanes(c, d), odd_lanes(a, b), odd_lanes(c, d)
+            store8(out, o + i, even_lanes(even, even2))
+            store8(out, o + stride + i, even_lanes(odd, odd2))
+            store8(out, o + 2 * stride + i, odd_lanes(even, even2))
+            store8(out, o + 3 * stride + i, odd_lanes(odd, odd2))
+    else:
+        flat = out.reshape(-1)
+        for phase in range(phases):
+            for i in range(stride):
+                flat[o + phase * stride + i] = line[i * phases + phase]
+
+
+@compiled
+def pack_right(framed: Any, signed: Any, gain: Any, valid: Any, minimum: Any, out: Any, y_from: Any, y_to: Any) -> None:
+    """Fill rows of the right planes, `out` (H, 7, phases, stride), reversed in x.
+
+    stride must be a multiple of LANES. Entry j stands at j // phases of phase j % phases and belongs to column
+    W - 1 - minimum - j; outside the image it is nodata.
+    """
+    width = signed.shape[1]
+    phases, stride = out.shape[2:]
+    count = phases * stride
+    row = np.empty((RIGHT_PLANES, width + 2 * LANES), np.uint8)  # a vector's room on both sides
+    shifted = row[:, LANES:]
+    census = np.empty((CENSUS_PLANES, width + LANES), np.uint8)
+    line = np.empty(count + 2 * LANES, np.uint8)
+    column0 = width - 1 - minimum
+    j0 = min(max(column0 - (width - 1), 0), count)
+    j1 = max(min(column0 + 1, count), j0)
+    last = column0 - j0  # the column of entry j0
+    for y in range(y_from, y_to):
+        _census_row(framed, y, width, census)
+        for k in range(CENSUS_PLANES):
+            shifted[k, :width] = census[k, :width]
+        _gradient_row(signed, gain, y, width, shifted[3], shifted[4], shifted[5])
+        flags = shifted[6]
+        for x in range(width):
+            flags[x] = np.uint8(0) if valid[y, x] else np.uint8(255)
+        for k in range(RIGHT_PLANES):
+            blank = np.uint8(255) if k == 6 else np.uint8(0)
+            o = k * (width + 2 * LANES) + LANES + last - (LANES - 1)
+            for i in range(0, j1 - j0, LANES):
+                store8(line, j0 + i, reverse(load8(row, o - i)))
+            line[:j0] = blank
+            line[j1:] = blank
+            _spread(line, stride, phases, out, (y * RIGHT_PLANES + k) * count)

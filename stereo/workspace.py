@@ -1,0 +1,74 @@
+"""The matcher's big arrays, kept between calls: memory touched for the first time costs more than the matching."""
+
+import threading
+
+import numpy as np
+
+from calib.errors import ResourceError
+from stereo.kernels import planes, select, sweeps
+from stereo.kernels.simd import FLOAT_LANES, LANES, WIDE_LANES, aligned
+
+
+def required_bytes(height: int, width: int, labels: int) -> int:
+    """Memory that `match` takes above its inputs, bytes: the uint16 sums, the planes and the small maps."""
+    vectors = -(-labels // LANES)
+    return height * width * (2 * vectors * LANES + 70) + height * 7 * vectors * 80
+
+
+class Workspace:
+    """The arrays of one image size and range."""
+
+    def __init__(self, height: int, width: int, labels: int) -> None:
+        self.key = (height, width, labels)
+        self.vectors = vectors = -(-labels // LANES)
+        size = vectors * LANES
+        stride = -(-((width - 1) // vectors + 2 + LANES) // LANES) * LANES
+        self.left = aligned(height * planes.LEFT_PLANES * width, np.uint8).reshape(height, planes.LEFT_PLANES, width)
+        self.right = aligned(height * planes.RIGHT_PLANES * vectors * stride, np.uint8)
+        self.right = self.right.reshape(height, planes.RIGHT_PLANES, vectors, stride)
+        self.sums = aligned(height * width * size, np.uint16)
+        self.states = [sweeps.PathStates(width, vectors) for _ in range(2)]
+        self.winner, self.right_winner = (np.empty((height, width), np.int16) for _ in range(2))
+        self.winner_sums = np.empty((3, height, width), np.uint16)
+        self.ambiguous = np.empty((height, width), np.bool_)
+        order = np.arange(LANES)[None, :] * vectors + np.arange(vectors)[:, None]
+        self.padding = np.where(order >= labels, 255, 0).astype(np.uint8).ravel()
+        wide = np.arange(WIDE_LANES)[None, :] * 2 * vectors + np.arange(2 * vectors)[:, None]
+        self.labels = wide.astype(np.uint16).ravel()
+        self.run = np.empty((height, width), np.int32)
+        self.parent, self.size = (np.empty(height * width, np.int32) for _ in range(2))
+        rounded = -(-width // FLOAT_LANES) * FLOAT_LANES
+        shape = (height + 2 * select.MARGIN, rounded + 2 * select.MARGIN + FLOAT_LANES)
+        self.label, self.weight, self.grey = (np.zeros(shape, np.float32) for _ in range(3))
+        self.fitted, self.residual = (np.zeros((height, rounded), np.float32) for _ in range(2))
+
+
+class lease:  # noqa: N801 (used as `with lease(...)`)
+    """Lends the kept workspace; a second caller at the same time, or another size, gets a new one."""
+
+    _lock = threading.Lock()
+    _kept: Workspace | None = None
+
+    def __init__(self, height: int, width: int, labels: int) -> None:
+        self._key = (height, width, labels)
+
+    def __enter__(self) -> Workspace:
+        with lease._lock:
+            space, lease._kept = lease._kept, None
+        if space is None or space.key != self._key:
+            del space  # before the new one is made: the two need not fit side by side
+            try:
+                space = Workspace(*self._key)
+            except MemoryError:
+                height, width, labels = self._key
+                needed = required_bytes(height, width, labels) / 2**30
+                raise ResourceError(
+                    f"{width} x {height} px with {labels} disparities needs {needed:.1f} GiB, more than is free; "
+                    "narrow the range or use smaller images"
+                ) from None
+        self._space = space
+        return space
+
+    def __exit__(self, *_: object) -> None:
+        with lease._lock:
+            lease._kept = self._space

@@ -1,0 +1,137 @@
+"""The kernels against their slow twins, on random small inputs of every sign, size and mask."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stereo import kernels, matcher
+from stereo.kernels import clean, planes, select
+from stereo.kernels.planes import Bytes, Mask
+from stereo.maps import Reason
+from stereo.settings import MatcherSettings
+from stereo.workspace import Workspace, lease
+from tests import oracles
+
+CASES = [  # height, width, minimum, labels, threads, share of nodata
+    (9, 23, 0, 7, 2, 0.0),
+    (8, 17, -5, 16, 2, 0.1),
+    (5, 31, -40, 70, 1, 0.0),
+    (7, 20, 3, 65, 2, 0.2),
+    (6, 40, -70, 130, 2, 0.05),
+    (5, 70, 10, 64, 1, 0.0),
+    (5, 9, -200, 330, 2, 0.1),
+    (12, 5, -2, 5, 2, 0.3),
+]
+
+
+def textured(rng: np.random.Generator, height: int, width: int, nodata: float) -> tuple[Bytes, Bytes, Mask, Mask]:
+    images, masks = [], []
+    for _ in range(2):
+        coarse = rng.integers(0, 256, (height // 3 + 2, width // 3 + 2))
+        image = np.kron(coarse, np.ones((3, 3)))[:height, :width] * 0.8 + rng.integers(0, 51, (height, width))
+        images.append(image.astype(np.uint8))
+        masks.append(rng.random((height, width)) >= nodata)
+    return images[0], images[1], masks[0], masks[1]
+
+
+@pytest.mark.parametrize(("height", "width", "minimum", "labels", "threads", "nodata"), CASES)
+def test_matcher_stages_equal_their_twins(
+    rng: np.random.Generator, height: int, width: int, minimum: int, labels: int, threads: int, nodata: float
+) -> None:
+    left, right, left_valid, right_valid = textured(rng, height, width, nodata)
+    settings = MatcherSettings(p1=7, p2=90)
+    space = Workspace(height, width, labels)
+    penalty = matcher._fill_planes(space, left, right, left_valid, right_valid, minimum, settings, threads)
+    matcher._aggregate(space, penalty, minimum, settings, threads)
+
+    table = planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast)
+    cost = oracles.costs(left, right, left_valid, right_valid, minimum, labels)
+    total = oracles.aggregate(cost, left, left_valid, settings.p1, table)
+    best = np.where(left_valid, total.argmin(-1), -1)
+    np.testing.assert_array_equal(space.winner, best)
+    smallest = np.take_along_axis(total, np.maximum(best, 0)[..., None], -1)[..., 0]
+    np.testing.assert_array_equal(space.winner_sums[0][left_valid], smallest[left_valid])
+    np.testing.assert_array_equal(space.right_winner, oracles.right_winners(total, left_valid, minimum))
+
+    reason = np.empty((height, width), np.uint16)
+    arrays = space.winner, space.winner_sums, space.ambiguous, space.right_winner, right_valid
+    select.select(*arrays, minimum, labels, np.float32(1.0), space.label, space.weight, reason, 0, height)
+    uniqueness = int(1024 / (1.0 - settings.uniqueness_percent / 100.0))
+    label, why = oracles.select_labels(total, left_valid, right_valid, minimum, uniqueness, 1.0)
+    inside = np.s_[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width]
+    np.testing.assert_array_equal(reason, why)
+    np.testing.assert_array_equal(space.label[inside], label)
+    np.testing.assert_array_equal(space.weight[inside], why & ~select.RANGE_EDGE == 0)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_speckles_and_planes_equal_their_twins(rng: np.random.Generator, threads: int) -> None:
+    height, width = 21, 37
+    space = Workspace(height, width, 8)
+    label = np.round((rng.integers(0, 4, (height // 3, width // 3 + 1)).repeat(3, 0).repeat(3, 1)[:height, :width] * 2.5) * 1024)
+    label = (label / 1024 + np.round(rng.normal(0, 0.3, label.shape) * 1024) / 1024)[:height]
+    answered = rng.random((height, width)) > 0.2
+    grey = rng.integers(100, 130, (height, width)).astype(np.uint8)
+    inside = np.s_[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width]
+    space.label[inside], space.weight[inside], space.grey[inside] = label, answered, grey
+    reason = np.zeros((height, width), np.uint16)
+    matcher._drop_speckles(space, reason, np.float32(1.0), 12, threads)
+    small = oracles.small_patches(label, answered, 1.0, 12)
+    assert small.any()
+    assert (answered & ~small).any()
+    np.testing.assert_array_equal(reason == Reason.SPECKLE, small)
+    np.testing.assert_array_equal(space.weight[inside] > 0, answered & ~small)
+    clean.fit_planes(space.label, space.weight, space.grey, 4, 2, 1.5, 25.0, 0.5, space.fitted, space.residual, 0, height)
+    kept = answered & ~small
+    for y, x in np.argwhere(kept)[::7]:
+        value, variance = oracles.fitted_plane(label, kept, grey, y, x, 4, 2, 1.5, 25.0, 0.5)
+        assert space.fitted[y, x] == pytest.approx(value, abs=2e-5)
+        assert space.residual[y, x] == pytest.approx(variance, abs=2e-5)
+
+
+def test_reason_bits_are_those_of_the_kernels() -> None:
+    for name in ("LEFT_NODATA", "NO_CANDIDATE", "OUTSIDE_RIGHT", "AMBIGUOUS", "LEFT_RIGHT", "SPECKLE", "RANGE_EDGE"):
+        assert getattr(select, name) == Reason[name].value
+
+
+def test_path_costs_fit_in_a_byte() -> None:
+    """L <= cost + P2 < 255, the value that means "no candidate"; the largest settings allowed are safe."""
+    assert planes.MAX_COST + 175 < 255
+    with pytest.raises(ValueError, match="p2"):
+        MatcherSettings(p2=176)
+
+
+def test_a_second_workspace_is_lent_while_the_first_is_in_use() -> None:
+    with lease(6, 7, 8) as first, lease(6, 7, 8) as second:
+        assert first is not second
+    with lease(6, 7, 8) as third:
+        assert third in (first, second)
+
+
+def test_torn_or_foreign_cache_costs_a_compilation_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels.cache_folder.cache_clear()
+    monkeypatch.setenv("STEREO_CACHE_DIR", str(tmp_path))
+    try:
+
+        def build() -> object:
+            @kernels.compiled
+            def double(x: int) -> int:
+                return 2 * x
+
+            return double(21)
+
+        assert kernels.is_cold()
+        assert build() == 42
+        assert not kernels.is_cold()
+        for damage in (b"", b"torn", b"\x80\x05garbage."):
+            files = list(kernels.cache_folder().iterdir())
+            assert len(files) >= 2
+            for file in files:
+                file.write_bytes(damage)
+            assert build() == 42
+        kernels.cache_folder().chmod(0o500)
+        assert build() == 42
+    finally:
+        kernels.cache_folder().chmod(0o700)
+        kernels.cache_folder.cache_clear()
