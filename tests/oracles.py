@@ -129,7 +129,7 @@ def select_labels(
                 continue
             s = total[y, x]
             best = int(s.argmin())
-            rivals = [i for i in range(labels) if abs(i - best) > 1 and s[i] < (s[best] * uniqueness >> 10)]
+            rivals = [i for i in range(labels) if abs(i - best) > 1 and s[i] <= s[best] * uniqueness >> 10]
             fraction = 0.0
             if 0 < best < labels - 1:
                 bend = max(s[best - 1] + s[best + 1] - 2 * s[best], 1)

@@ -293,7 +293,7 @@ def _build(unrolled: int, final: bool) -> Any:
                     least[2, slot_b] = reduce_minimum(min_b)
                     if final:
                         smallest = np.int64(reduce_minimum(min_s))
-                        threshold = (smallest * uniqueness) >> 10
+                        threshold = ((smallest * uniqueness) >> 10) + 1  # at least a tie is ambiguous
                         v_smallest = splat16(smallest)
                         v_threshold = splat16(threshold)
                         best = size
@@ -309,8 +309,7 @@ def _build(unrolled: int, final: bool) -> Any:
                         upper = np.int64(65535)
                         if best + 1 < size:
                             upper = np.int64(line[WIDE_LANES + ((best + 1) % n2) * WIDE_LANES + (best + 1) // n2])
-                        if smallest < threshold:
-                            rivals -= 1
+                        rivals -= 1  # the winner itself
                         if lower < threshold:
                             rivals -= 1
                         if upper < threshold:
