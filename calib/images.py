@@ -224,8 +224,8 @@ def _decode_npy(data: bytes) -> Image:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise DamageError(f"is corrupt: the header of this NPY cannot be understood ({error})") from error
+    except Exception as error:  # NumPy lets many kinds of errors out of its header's small language
+        raise DamageError("is corrupt: the header of this NPY cannot be understood; save it again") from error
     if dtype.kind not in "uif":
         raise DamageError(f"holds {dtype} values; an image holds numbers (a boolean mask: save it as uint8)")
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
