@@ -54,8 +54,8 @@ class Problems:
             raise ConfigError("\n".join(text for _, _, text in sorted(self.found, key=lambda each: each[:2])))
 
 
-def compose(text: str, problems: Problems) -> Any:
-    """YAML's tree of nodes; None for an empty text."""
+def compose(text: str, problems: Problems, *, with_tags: bool = False) -> Any:
+    """YAML's tree of nodes; None for an empty text, `BAD` after noting what is wrong with it. Tags are refused by default."""
     import yaml
 
     before = len(problems.found)
@@ -70,7 +70,7 @@ def compose(text: str, problems: Problems) -> Any:
             tag = getattr(event, "tag", None)
             if getattr(event, "anchor", None) is not None:
                 problems.add(event.start_mark, "", "anchors (&) and aliases (*) are not supported; write the value out")
-            elif tag is not None:
+            elif tag is not None and not with_tags:
                 problems.add(event.start_mark, "", f"tags such as {tag} are not supported; write the plain value")
         return BAD if len(problems.found) > before else yaml.compose(text, loader)
     except yaml.YAMLError as error:

@@ -4,16 +4,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from calib import files
 from calib.camera import Camera
 from calib.errors import CalibrationError
 from calib.geometry import Array, rotation_from_vector
-from calib.images import quiet_opencv
 from calib.rig import StereoRig
 from calib.rig_files.parts import Given, choose_size, choose_unit, named, rounded_rotation, whole_size
+from calib.rig_files.storage import read_storage, to_number
 
 _SIDES = (("1", "l", "left"), ("2", "r", "right"))
 _MATRIX_NAMES = ("m", "k", "cm", "cameramatrix", "intrinsics", "intrinsicmatrix")
@@ -57,30 +56,31 @@ def parse_opencv(text: str, path: Path, given: Given) -> StereoRig:
 
 
 def _read(text: str, path: Path) -> dict[str, Any]:
-    """Top-level entries, names in lower case without underscores: matrices as arrays, numbers, texts and short lists."""
-    try:
-        with quiet_opencv():
-            storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
-            root = storage.root()
-            return {re.sub("[_ -]", "", name).lower(): _value(root.getNode(name)) for name in root.keys()}  # noqa: SIM118
-    except (cv2.error, SystemError) as error:  # SystemError: how OpenCV 5 reports a syntax error from a constructor
-        reason = " ".join(str(error.__cause__ or error).split())
-        place = re.search(r"\((\d+)\): ([^']*)", reason)
-        words = f"line {place[1]}: {place[2]}" if place else reason[-200:]
-        raise CalibrationError(f"{path}: cannot be read as an OpenCV file: {words}; write it again") from error
+    """Top-level entries: matrices as arrays, numbers as floats, texts, short lists; names in lower case without underscores."""
+    return {re.sub("[_ -]", "", name).lower(): _value(entry) for name, entry in read_storage(text, path).items()}
 
 
-def _value(node: Any) -> Any:
-    if node.isMap():
-        try:
-            return node.mat()
-        except cv2.error:
-            return None  # a map that is no matrix, or a matrix whose data do not fill it: absent to us
-    if node.isSeq():
-        return [_value(node.at(i)) for i in range(min(node.size(), 100))]
-    if node.isInt() or node.isReal():
-        return node.real()
-    return node.string() if node.isString() else None
+def _value(entry: Any) -> Any:
+    if isinstance(entry, dict):
+        return _matrix(entry)
+    if isinstance(entry, list):
+        return [_value(each) for each in entry[:100]]
+    number = to_number(entry)
+    return entry if number is None else number
+
+
+def _matrix(entry: dict[str, Any]) -> Array | None:
+    """The array of an `opencv-matrix` or `opencv-nd-matrix`; None for another map or where shape and data disagree."""
+    shape = entry.get("sizes", [entry.get("rows"), entry.get("cols")])
+    shape = [shape] if isinstance(shape, str) else shape  # one number in XML
+    data = entry.get("data")
+    if not isinstance(shape, list) or not isinstance(data, list):
+        return None
+    lengths, numbers = [to_number(each) for each in shape], [to_number(each) for each in data]
+    if None in lengths or None in numbers:
+        return None
+    array = np.array(numbers, np.float64)
+    return array.reshape([int(n) for n in lengths if n]) if np.prod(np.array(lengths, float)) == array.size > 0 else None
 
 
 def _partner(path: Path) -> Path | None:
