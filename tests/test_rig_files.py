@@ -276,6 +276,18 @@ def test_opencv_with_a_size(write: Write, size: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "size", ["image_size: [ .nan, 480 ]\n", "image_size: [ 0, 480 ]\n", "image_width: .inf\nimage_height: 480\n"]
+)
+def test_opencv_with_an_impossible_size(write: Write, size: str) -> None:
+    refused(write(OPENCV + size), CalibrationError, "must be whole numbers of pixels >= 1", unit="mm")
+
+
+@pytest.mark.parametrize("size", ["image_size: [ a, b ]\n", "image_size: [[1, 2], 3]\n", "image_size: large\nimage_width: 3\n"])
+def test_opencv_with_a_size_that_is_no_size_asks(write: Write, size: str) -> None:
+    refused(write(OPENCV + size), UsageError, "states no image size", unit="mm")
+
+
 def test_opencv_without_size_or_unit_asks(write: Write) -> None:
     path = write(OPENCV)
     refused(path, UsageError, r"states no image size; how large are the images .*\? say image_size=", unit="m")
@@ -313,6 +325,7 @@ def test_a_rotation_of_few_digits_is_made_orthonormal_and_said(write: Write) -> 
     ("old", "new", "words"),
     [
         ("D2: ", "D3: ", "has no distortion: none of the names"),
+        ("D2: ", "D2: [[1], [2, 3]]\nD3: ", "has no distortion: none of the names"),
         ("T: ", "X: ", "has no translation T"),
         ("M1: ", "camera_matrix: ", "holds one camera only"),
         ("rows: 3", "rows: 2", "m1 cannot be read as a matrix: its rows x cols must equal the count of its data"),
@@ -384,6 +397,7 @@ def test_middlebury_as_written_on_windows_without_doffs(write: Write) -> None:
         ("baseline=193.001", "baseline=nan", "three finite numbers"),
         ("baseline=193.001", "baseline=wide", "baseline is 'wide'; it must be a number"),
         ("width=2964", "width=0", "image size 0 x 1988"),
+        ("width=2964", "width=nan", "image size nan x 1988"),
         ("width=2964", "width=2964.5", "must be whole numbers"),
         ("[3979.911 0 1244", "[3979.911 1244", "must be written|must be a 3 x 3"),
         ("cam1=[3979.911", "cam1=[3979.0", "focal_x_px is 3979.91 on the left but 3979 on the right"),

@@ -100,12 +100,10 @@ def _find(entries: dict[str, Any], names: tuple[str, ...], what: str, path: Path
         value = entries.get(name)
         if name in entries and value is None:
             raise CalibrationError(f"{name} cannot be read as a matrix: its rows x cols must equal the count of its data")
-        if isinstance(value, list):
-            value = np.array(value, object)
-        if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiuO":
+        if isinstance(value, (list, np.ndarray)) and len(value):
             try:
-                return value.astype(np.float64)
-            except (TypeError, ValueError):
+                return np.array(value, np.float64)
+            except (TypeError, ValueError):  # texts, or rows of unequal length
                 continue
     if "cameramatrix" in entries:
         raise CalibrationError(
@@ -122,9 +120,9 @@ def _size(entries: dict[str, Any]) -> tuple[int, int] | None:
             return whole_size(width, height)
     for name in ("imagesize", "size", "resolution"):
         value = entries.get(name)
-        if value is not None and np.size(value) == 2:
-            numbers = np.ravel(np.asarray(value, np.float64))
-            return whole_size(float(numbers[0]), float(numbers[1]))
+        numbers = value.ravel().tolist() if isinstance(value, np.ndarray) else value
+        if isinstance(numbers, list) and len(numbers) == 2 and all(isinstance(n, float) for n in numbers):
+            return whole_size(numbers[0], numbers[1])
     return None
 
 

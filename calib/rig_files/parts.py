@@ -72,7 +72,7 @@ def choose_unit(path: Path, stated: str | None, given: Given) -> float:
 
 def whole_size(width: float, height: float) -> tuple[int, int]:
     """(width, height) from numbers that may be written as 1.242e+03."""
-    if not (width == round(width) and height == round(height)) or width < 1 or height < 1:
+    if not (1 <= width < 1e9 and 1 <= height < 1e9 and width % 1 == 0 and height % 1 == 0):
         raise CalibrationError(f"the image size {width:g} x {height:g} must be whole numbers of pixels >= 1")
     return round(width), round(height)
 
