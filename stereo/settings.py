@@ -6,9 +6,8 @@ from typing import Annotated, get_type_hints
 
 from calib.errors import UsageError
 
-
-MAX_P2 = 175
-"""path costs are bytes: the largest matching cost, 79, plus p2 must stay below 255, which means "no candidate" """
+MAX_P2 = 88
+"""sums of two path costs are bytes: the largest matching cost, 39, plus p2 must not exceed 127"""
 
 
 def _between(low: float, high: float) -> Callable[[float], str | None]:
@@ -28,9 +27,9 @@ class MatcherSettings:
         A value outside its limits, or p1 above p2.
     """
 
-    p1: Annotated[int, _between(1, 64)] = 16
-    """penalty of a disparity change by 1 px between neighbours; larger = smoother slanted surfaces. 12 to 24 measure alike"""
-    p2: Annotated[int, _between(1, MAX_P2)] = 144
+    p1: Annotated[int, _between(1, 32)] = 8
+    """penalty of a disparity change by 1 px between neighbours; larger = smoother slanted surfaces. 6 to 12 measure alike"""
+    p2: Annotated[int, _between(1, MAX_P2)] = 72
     """penalty of a larger change where the two neighbours look alike; larger = fewer, cleaner edges. 9 p1 measures best"""
     p2_contrast: Annotated[float, _between(1.0, 1000.0)] = 15.0
     """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast)"""

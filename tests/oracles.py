@@ -34,7 +34,7 @@ def gradient(grey: NDArray[np.uint8], valid: NDArray[np.bool_]) -> tuple[Ints, f
 
 
 def gradient_bytes(signed: Ints, gain: float) -> Ints:
-    return np.asarray(np.clip(np.rint(signed * np.float32(gain)), -63, 63).astype(np.int64) + 63)
+    return np.asarray(np.clip(np.rint(signed * np.float32(gain)), -31, 31).astype(np.int64) + 31)
 
 
 def costs(
@@ -53,7 +53,7 @@ def costs(
     cl, cr = census(left, left_valid), census(right, right_valid)
 
     def interval(g: Ints, y: int, x: int) -> tuple[int, int]:
-        around = [int(g[y, k]) if 0 <= k < width else 63 for k in (x - 1, x + 1)]
+        around = [int(g[y, k]) if 0 <= k < width else 31 for k in (x - 1, x + 1)]
         v = int(g[y, x])
         return min(v, *((v + a) // 2 for a in around)), max(v, *(-((-v - a) // 2) for a in around))
 
@@ -70,7 +70,7 @@ def costs(
                     from_left = max(v - high_r, low_r - v, 0)
                     from_right = max(w - high, low - w, 0)
                     hamming = int((cl[y, x] != cr[y, xr]).sum())
-                    out[y, x, i] = 2 * hamming + min(from_left, from_right, planes.BIRCHFIELD_LIMIT)
+                    out[y, x, i] = hamming + min(from_left, from_right, planes.BIRCHFIELD_LIMIT)
     return out
 
 

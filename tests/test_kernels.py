@@ -9,7 +9,7 @@ from stereo import kernels, matcher
 from stereo.kernels import clean, planes, select
 from stereo.kernels.planes import Bytes, Mask
 from stereo.maps import Reason
-from stereo.settings import MatcherSettings
+from stereo.settings import MAX_P2, MatcherSettings
 from stereo.workspace import Workspace, lease
 from tests import oracles
 
@@ -40,7 +40,7 @@ def test_matcher_stages_equal_their_twins(
     rng: np.random.Generator, height: int, width: int, minimum: int, labels: int, threads: int, nodata: float
 ) -> None:
     left, right, left_valid, right_valid = textured(rng, height, width, nodata)
-    settings = MatcherSettings(p1=7, p2=90)
+    settings = MatcherSettings(p1=7, p2=MAX_P2)
     space = Workspace(height, width, labels)
     penalty = matcher._fill_planes(space, left, right, left_valid, right_valid, minimum, settings, threads)
     matcher._aggregate(space, penalty, minimum, settings, threads)
@@ -96,10 +96,10 @@ def test_reason_bits_are_those_of_the_kernels() -> None:
 
 
 def test_path_costs_fit_in_a_byte() -> None:
-    """L <= cost + P2 < 255, the value that means "no candidate"; the largest settings allowed are safe."""
-    assert planes.MAX_COST + 175 < 255
-    with pytest.raises(ValueError, match="p2"):
-        MatcherSettings(p2=176)
+    """L <= cost + P2, and pairs of them are added as bytes, where 255 means "no candidate"; all allowed settings are safe."""
+    assert 2 * (planes.MAX_COST + MAX_P2) < 255
+    with pytest.raises(ValueError, match=f"p2 must be in .*, got {MAX_P2 + 1}"):
+        MatcherSettings(p2=MAX_P2 + 1)
 
 
 def test_a_second_workspace_is_lent_while_the_first_is_in_use() -> None:

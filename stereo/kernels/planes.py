@@ -1,8 +1,8 @@
 """Byte planes from which the sweeps make the matching cost, and the penalties along image edges.
 
-cost = 2 Hamming(census 5x5) + min(31, Birchfield-Tomasi of the x-gradient), at most 79. The census (Zabih and Woodfill, ECCV
-1994) survives any change of exposure; the gradient (OpenCV's prefilter: Sobel in x, clipped to +-63) adds sub-pixel sense,
-compared over half-sample intervals (Birchfield and Tomasi, PAMI 1998).
+cost = Hamming(census 5x5) + min(15, Birchfield-Tomasi of the x-gradient), at most 39: sums of two paths fit in a byte. The census
+(Zabih and Woodfill, ECCV 1994) survives any change of exposure; the gradient (OpenCV's prefilter: Sobel in x, clipped; here at
+half scale) adds sub-pixel sense, compared over half-sample intervals (Birchfield and Tomasi, PAMI 1998).
 
 The right image's planes are stored reversed in x and shifted by the first disparity, so that the candidates of a left pixel are
 one contiguous load whatever the sign of the range.
@@ -23,12 +23,13 @@ LEFT_PLANES = 7
 """census (3), gradient, its lowest and highest half sample, valid (0 / 1)"""
 RIGHT_PLANES = 7
 """the same, but the last is nodata (0 / 255)"""
-BIRCHFIELD_LIMIT = 31
-"""truncation of the gradient cost"""
-NEUTRAL = 25
+BIRCHFIELD_LIMIT = 15
+"""truncation of the gradient cost, in units of 2 grey levels of the Sobel sum"""
+NEUTRAL = 12
 """cost of a candidate without data: about that of a poor match, so that it neither attracts nor blocks a path"""
-MAX_COST = 2 * 8 * CENSUS_PLANES + BIRCHFIELD_LIMIT
-_CLIP = 63
+MAX_COST = 8 * CENSUS_PLANES + BIRCHFIELD_LIMIT
+_CLIP = 31
+_SCALE = 0.5
 _GAIN_DEAD_BAND = 0.02
 _GAIN_LIMIT = 3.0
 
@@ -64,14 +65,16 @@ def gradient(grey: Bytes, valid: Mask) -> tuple[NDArray[np.int16], float]:
 
 
 def gains(left_mean: float, right_mean: float) -> tuple[float, float]:
-    """Factors that give both gradients the same contrast: 1 / sqrt(k) and sqrt(k), k = left over right, within [1/3, 3].
+    """Factors that bring both gradients to one contrast, at half scale: 0.5 / sqrt(k) and 0.5 sqrt(k), k = left over right.
 
-    Below 2 % the two are taken as equal, so that a crop of a pair gives the same bytes.
+    k is kept within [1/3, 3]; within 2 % it is taken as 1, so that a crop of a pair gives the same bytes.
     """
-    if min(left_mean, right_mean) <= 0.0:
-        return 1.0, 1.0
-    root = float(np.clip(left_mean / right_mean, 1.0 / _GAIN_LIMIT, _GAIN_LIMIT)) ** 0.5
-    return (1.0, 1.0) if abs(root - 1.0) < _GAIN_DEAD_BAND else (1.0 / root, root)
+    root = 1.0
+    if min(left_mean, right_mean) > 0.0:
+        root = float(np.clip(left_mean / right_mean, 1.0 / _GAIN_LIMIT, _GAIN_LIMIT)) ** 0.5
+    if abs(root - 1.0) < _GAIN_DEAD_BAND:
+        root = 1.0
+    return _SCALE / root, _SCALE * root
 
 
 def penalty_table(p1: int, p2: int, contrast: float) -> Bytes:
@@ -118,21 +121,16 @@ def _census_row(framed: Any, y: Any, width: Any, planes: Any) -> None:
 
 @inlined
 def _gradient_row(signed: Any, gain: Any, y: Any, width: Any, value: Any, low: Any, high: Any) -> None:
-    """Bytes around 63, and the lowest and highest half sample around each.
+    """Bytes around 31, and the lowest and highest half sample around each.
 
     Half samples are rounded outwards, so that flipping the sign of the gradient flips the interval exactly.
     """
     padded = np.empty(width + 2, np.int32)
     padded[0] = _CLIP
     padded[width + 1] = _CLIP
-    if gain == 1.0:
-        for x in range(width):
-            g = int(signed[y, x])
-            padded[x + 1] = _CLIP + min(max(g, -_CLIP), _CLIP)
-    else:
-        for x in range(width):
-            g = int(np.rint(np.float32(signed[y, x]) * gain))
-            padded[x + 1] = _CLIP + min(max(g, -_CLIP), _CLIP)
+    for x in range(width):
+        g = int(np.rint(np.float32(signed[y, x]) * gain))
+        padded[x + 1] = _CLIP + min(max(g, -_CLIP), _CLIP)
     for x in range(width):
         v = padded[x + 1]
         before = v + padded[x]

@@ -66,8 +66,8 @@ from stereo.kernels.simd import (
 
 _UNROLLED = 4
 """up to this many vectors per pixel the loop over them is unrolled (one compilation each); beyond, one kernel serves all"""
-_NO_SUM = 2039
-"""below the 2040 of a lane that is no candidate, above any real sum of 8 paths"""
+_NO_SUM = 1019
+"""below the 1020 of a lane that is no candidate, above any real sum of 8 paths"""
 
 
 @inlined
@@ -240,7 +240,7 @@ def _build(unrolled: int, final: bool) -> Any:
                         nodata = load8(right, q + 6 * plane_stride)
                         from_left = add(subtract_saturated(gl, gr_high), subtract_saturated(gr_low, gl))
                         from_right = add(subtract_saturated(gr, gl_high), subtract_saturated(gl_low, gr))
-                        cost = add(add(bits, bits), minimum(minimum(from_left, from_right), limit))
+                        cost = add(bits, minimum(minimum(from_left, from_right), limit))
                         cost = bit_or(bit_and(cost, xor(nodata, none)), bit_and(nodata, neutral))
                         cost = bit_or(cost, load8(padding, e))
                         above_h = top_h
@@ -272,8 +272,11 @@ def _build(unrolled: int, final: bool) -> Any:
                         min_v = minimum(min_v, lv)
                         min_a = minimum(min_a, la)
                         min_b = minimum(min_b, lb)
-                        even = add(add(even_bytes(lh), even_bytes(lv)), add(even_bytes(la), even_bytes(lb)))
-                        odd = add(add(odd_bytes(lh), odd_bytes(lv)), add(odd_bytes(la), odd_bytes(lb)))
+                        # two path costs fit in a byte (MAX_COST + MAX_P2 <= 127); saturation keeps 255 "no candidate"
+                        one = add_saturated(lh, lv)
+                        two = add_saturated(la, lb)
+                        even = add(even_bytes(one), even_bytes(two))
+                        odd = add(odd_bytes(one), odd_bytes(two))
                         if final:
                             even = add(even, load16(sums, so + e))
                             odd = add(odd, load16(sums, so + e + WIDE_LANES))
@@ -293,7 +296,7 @@ def _build(unrolled: int, final: bool) -> Any:
                     least[2, slot_b] = reduce_minimum(min_b)
                     if final:
                         smallest = np.int64(reduce_minimum(min_s))
-                        threshold = ((smallest * uniqueness) >> 10) + 1  # at least a tie is ambiguous
+                        threshold = min(((smallest * uniqueness) >> 10) + 1, _NO_SUM)  # at least a tie is ambiguous
                         v_smallest = splat16(smallest)
                         v_threshold = splat16(threshold)
                         best = size
