@@ -259,7 +259,7 @@ def _reach(x_u: Array, x_v: Array, y_u: Array, y_v: Array, value: Array, top: Ar
 def _tone(u: Array, v: Array, w: Array, board: Chessboard) -> tuple[Array, Array]:
     """Brightness (0 off the board) and coverage (0 or 1) at board coordinates in squares; w > 0 is in front of the camera."""
     rim = board.border_squares
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         paper = (w > 0.0) & (u >= -1.0 - rim) & (u <= board.columns + rim) & (v >= -1.0 - rim) & (v <= board.rows + rim)
         squares = (u >= -1.0) & (u < board.columns) & (v >= -1.0) & (v < board.rows)
         odd = (np.floor(np.nan_to_num(u)) + np.floor(np.nan_to_num(v))) % 2.0 != 0.0

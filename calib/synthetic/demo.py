@@ -12,7 +12,7 @@ from calib.synthetic.texture import Bricks, Flat, Material, Noise, Painting, Pla
 def demo_rig() -> StereoRig:
     """Two 640 x 480 cameras, 120 mm apart, turned inwards so that they meet at about 2.3 m; mild distortion, unequal lenses.
 
-    Points nearer than 2.3 m have positive disparities after rectification, farther ones negative.
+    Points nearer than about 2.1 m have positive disparities after rectification, farther ones negative.
     """
     left = Camera(640, 480, 588.4, 587.9, 322.7, 236.8, np.array([-0.112, 0.081, 0.0006, -0.0004, -0.014]))
     right = Camera(640, 480, 591.3, 590.6, 316.2, 241.9, np.array([-0.105, 0.069, -0.0005, 0.0007, -0.009]))

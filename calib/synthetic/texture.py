@@ -41,15 +41,10 @@ def lattice(cells: NDArray[np.int32], seed: int) -> Float32:
     -------
     (N,) float32 array
     """
-    h = np.full(cells.shape[1], (seed * 0x27D4EB2F + 0x165667B1) & 0xFFFFFFFF, np.uint32)
+    h = np.full(cells.shape[1], _start(seed), np.uint32)
     for row, prime in zip(cells.view(np.uint32), _PRIMES, strict=False):
-        h ^= row * prime
-        h ^= h >> np.uint32(16)
-        h *= _MIX_1
-        h ^= h >> np.uint32(15)
-        h *= _MIX_2
-    h ^= h >> np.uint32(16)
-    return np.asarray((h >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24))
+        h = _mixed(h, row * prime)
+    return _uniform(h)
 
 
 def value_noise(points: NDArray[np.floating], cell_m: float, *, seed: int) -> Float32:
@@ -70,14 +65,13 @@ def value_noise(points: NDArray[np.floating], cell_m: float, *, seed: int) -> Fl
     whole = np.floor(scaled)
     f = (scaled - whole).astype(np.float32)
     fade = f * f * f * (f * (f * np.float32(6.0) - np.float32(15.0)) + np.float32(10.0))
-    cells = whole.astype(np.int32)
-    dims = len(cells)
-    values = []
-    for corner in range(1 << dims):
-        offset = np.array([[corner >> axis & 1] for axis in range(dims)], np.int32)
-        values.append(lattice(cells + offset, seed))
-    for axis in range(dims):
-        values = [low + fade[axis] * (high - low) for low, high in zip(values[::2], values[1::2], strict=True)]
+    hashes = [np.full(points.shape[1], _start(seed), np.uint32)]
+    for row, prime in zip(whole.astype(np.int32).view(np.uint32), _PRIMES, strict=False):
+        terms = row * prime, (row + np.uint32(1)) * prime
+        hashes = [_mixed(h, term) for h in hashes for term in terms]  # `lattice` of all corners; the last axis varies fastest
+    values = [_uniform(h) for h in hashes]
+    for f_axis in fade[::-1]:
+        values = [low + f_axis * (high - low) for low, high in zip(values[::2], values[1::2], strict=True)]
     return np.asarray(np.float32(2.0) * values[0] - np.float32(1.0))
 
 
@@ -233,6 +227,25 @@ class Checker:
         """See `Material`."""
         cells = np.floor(points[:2] / self.width_m).astype(np.int64).sum(0)
         return _blend(self.first, self.second, (cells & 1).astype(np.float32))
+
+
+def _start(seed: int) -> int:
+    return (seed * 0x27D4EB2F + 0x165667B1) & 0xFFFFFFFF
+
+
+def _mixed(h: NDArray[np.uint32], term: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """One more coordinate into a hash; a new array."""
+    mixed = h ^ term
+    mixed ^= mixed >> np.uint32(16)
+    mixed *= _MIX_1
+    mixed ^= mixed >> np.uint32(15)
+    mixed *= _MIX_2
+    return mixed
+
+
+def _uniform(h: NDArray[np.uint32]) -> Float32:
+    """[0, 1) from the upper 24 bits of a hash."""
+    return np.asarray(((h ^ (h >> np.uint32(16))) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24))
 
 
 def _column(colour: Colour) -> Float32:
