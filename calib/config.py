@@ -59,7 +59,7 @@ def parse_config(text: str, schema: type[Schema], *, source: str = "settings") -
 
 
 def override(instance: Schema, assignments: Sequence[str]) -> Schema:
-    """A copy of a schema's instance with settings such as `matcher.p2=96` applied; of two for one setting the last counts.
+    """A copy of a schema's instance with settings such as `matcher.p2=64` applied; of two for one setting the last counts.
 
     Raises
     ------

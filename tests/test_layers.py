@@ -1,0 +1,84 @@
+"""Imports run downwards only: each room may use those below it. The test names any line that runs upwards."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Bottom to top. A folder is one room; its own files are ordered in turn.
+ROOMS = {
+    "calib": "errors config_read config_write config console files image_checks images image_lists geometry camera rig rig_files target"
+    " corners detect corner_order adjust solve rectification_checks rectification synthetic describe report cli",
+    "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
+    "calib.synthetic": "texture scene render board demo __init__",
+    "stereo": "maps drawing picture map_files settings kernels workspace search_range memory matcher depth open3d_loader cloud"
+    " cloud_picture cloud_files run_settings run_result run_log report pipeline demo_truth demo cli",
+    "stereo.kernels": "__init__ simd planes select clean sweeps",
+}
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; write the whole name"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def upward(path: Path, order: dict[str, list[str]]) -> Iterator[str]:
+    """The imports of one file that run upwards, as `file:line: ...`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    for line, name in imports(path):
+        target = name.split(".")
+        if target[0] == "stereo" and parts[0] == "calib":
+            yield f"{path.relative_to(ROOT)}:{line}: {'.'.join(parts)} imports {name}; calib must know nothing of stereo"
+        for depth in range(1, min(len(parts), len(target))):
+            package = ".".join(parts[:depth])
+            if package not in order or parts[:depth] != tuple(target[:depth]) or parts[depth] == target[depth]:
+                continue
+            rooms = order[package]
+            here, there = parts[depth], target[depth]
+            if here == "__init__" and "__init__" not in rooms:
+                continue  # a lazy front may name everything
+            if there in rooms and rooms.index(there) > rooms.index(here):
+                yield f"{path.relative_to(ROOT)}:{line}: {'.'.join(parts)} imports {name}, which lies above it"
+            break
+
+
+def test_imports_run_downwards() -> None:
+    order = {package: rooms.split() for package, rooms in ROOMS.items()}
+    files = [path for package in ("calib", "stereo") for path in sorted((ROOT / package).rglob("*.py"))]
+    for path in files:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        for depth in range(1, len(parts)):
+            rooms = order.get(".".join(parts[:depth]), [])
+            assert parts[depth] in rooms or parts[depth:] == ("__init__",), f"{path}: give this room a place in ROOMS"
+    assert len(files) > 40
+    assert [line for path in files for line in upward(path, order)] == []
+
+
+def test_an_upward_import_is_named() -> None:
+    order = {package: rooms.split() for package, rooms in ROOMS.items()}
+    file = ROOT / "calib" / "camera.py"
+    source = file.read_text(encoding="utf-8")
+    tree = ast.parse(source + "\nfrom calib.rig import StereoRig\nimport stereo.maps\n")
+    last = len(source.splitlines())
+    original = ast.parse
+    try:
+        ast.parse = lambda *_, **__: tree  # type: ignore[assignment]
+        found = list(upward(file, order))
+    finally:
+        ast.parse = original
+    assert found == [
+        f"calib/camera.py:{last + 2}: calib.camera imports calib.rig.StereoRig, which lies above it",
+        f"calib/camera.py:{last + 3}: calib.camera imports stereo.maps; calib must know nothing of stereo",
+    ]
+
+
+def test_only_kernels_compile() -> None:
+    for path in sorted((ROOT / "calib").rglob("*.py")) + sorted((ROOT / "stereo").glob("*.py")):
+        for line, name in imports(path):
+            assert not name.startswith(("numba", "llvmlite")), f"{path}:{line}: numba belongs in stereo/kernels"
