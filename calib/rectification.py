@@ -5,6 +5,7 @@ the optical axes (Fusiello, Trucco, Verri: "A compact algorithm for rectificatio
 rotation). Principal points differ in x where the cameras are turned inwards: see `StereoRig.doffs_px`.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -157,10 +158,9 @@ def plan_rectification(
     R_rect_left, R_rect_right = _rotations(rig)
     check_axes(R_rect_left, R_rect_right)
     rectified = _rectified_rig(rig, R_rect_left, R_rect_right, focal_px, rig.left.size if size is None else size)
-    maps = [
-        _source_map(target, source, R)
-        for target, source, R in ((rectified.left, rig.left, R_rect_left), (rectified.right, rig.right, R_rect_right))
-    ]
+    sides = (rectified.left, rig.left, R_rect_left), (rectified.right, rig.right, R_rect_right)
+    with ThreadPoolExecutor(2) as pool:
+        maps = list(pool.map(lambda side: _source_map(*side), sides))
     reads = _METHOD[interpolation][1:]
     inside = [_footprint_inside(m, camera, reads) for m, camera in zip(maps, (rig.left, rig.right), strict=True)]
     check_common_view(inside[0], inside[1], rectified.doffs_px)

@@ -116,7 +116,10 @@ def render_board_pairs(
     """Photos of a board in several poses (of `board_views`) by both cameras of a rig; the images do not depend on `threads`."""
     cameras = (rig.left, rig.right)
     grids = [board_rays(camera) for camera in cameras]
-    behind = (None, None) if background is None else (background.left, background.right)
+    if background is None:
+        behind = [expose(_backdrop(camera, grid), noise=0.0) for camera, grid in zip(cameras, grids, strict=True)]
+    else:
+        behind = [background.left, background.right]
 
     def photo(job: tuple[int, int]) -> NDArray[np.uint8]:
         view, side = job
