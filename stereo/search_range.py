@@ -112,8 +112,8 @@ def parse_depth(text: str) -> tuple[float, float]:
 def range_from_depth(rig: StereoRig, near_m: float, far_m: float) -> tuple[int, int]:
     """The candidates that measure every depth from `near_m` to `far_m`, and one more on each side.
 
-    d = f B / Z - doffs; the outermost candidates of a range are refused by the matcher (the truth may lie beyond them), hence the
-    guard. Disparities that no pixel of the image can have (|d| >= width) are left out.
+    d = f B / Z - doffs; the matcher marks pixels that choose the outermost candidates of a range (the truth may lie beyond
+    them), hence the guard. Disparities that no pixel of the image can have (|d| >= width) are left out.
 
     Parameters
     ----------
