@@ -1,0 +1,283 @@
+"""`run`: the one place that strings the stages together, from two files to a folder of results."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calib import files
+from calib.errors import QualityError, UsageError
+from calib.images import read_pair
+from calib.rectification import rectify
+from calib.rig import Image, Mask, RectifiedPair, StereoRig
+from calib.rig_files import load_rig
+from stereo.cloud import to_cloud
+from stereo.depth import to_depth
+from stereo.maps import DepthMap, DisparityMap, PointCloud
+from stereo.memory import require_memory
+from stereo.run_log import Listener, RunLog
+from stereo.run_result import RunResult
+from stereo.run_settings import Record, RunFile, RunSettings, Unit, package_versions, run_file_text
+from stereo.search_range import SearchRange, parse_depth, range_from_depth, range_from_matches
+
+STEPS = ("read", "rectify", "range", "match", "depth", "write")
+"""names of the steps, in order, as `Listener.step` receives them"""
+RESULTS = (
+    "disparity.tiff",
+    "sigma.tiff",
+    "reason.png",
+    "preview.png",
+    "depth.tiff",
+    "inverse_depth.tiff",
+    "depth_sigma.tiff",
+    "cloud.ply",
+    "report.html",
+    "run.yaml",
+    "log.jsonl",
+)
+"""every file that a run may write"""
+
+_LARGEST_ROW_ERROR_PX = 1.0
+_OTHER_BYTES_PER_PIXEL = 200
+"""photos, rectified images, their maps, depth in float64, the cloud and the pictures"""
+
+
+def run(
+    left: str | Path,
+    right: str | Path,
+    output: str | Path,
+    *,
+    rig: str | Path | None = None,
+    unit: Unit | None = None,
+    image_size: tuple[int, int] | None = None,
+    settings: RunSettings | None = None,
+    record: Record | None = None,
+    threads: int | None = None,
+    listener: Listener | None = None,
+) -> RunResult:
+    """Two photos, and the rig that took them, to disparity, depth, cloud, pictures and a report in a folder.
+
+    What can be refused is refused before the folder is made; the folder is proven writable before the long work starts.
+
+    Parameters
+    ----------
+    left, right : str or Path
+        Raw photos of the rig's cameras, or rectified images where `rig` is None or rectified.
+    output : str or Path
+        A folder. Results of an earlier run in it are replaced, and those that this run does not make are removed.
+    rig : str or Path, optional
+        Rig file; without it only disparity results are written.
+    unit, image_size : optional
+        Of the rig, where its file does not state them: see `calib.load_rig`.
+    settings : RunSettings, optional
+    record : Record, optional
+        Of the run that is repeated: where an input or a version differs, a note says so.
+    threads : int, optional
+        For the matcher; the result does not depend on it.
+    listener : Listener, optional
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    StereoError
+        What `calib.images.read_pair`, `calib.load_rig`, `calib.rectify`, `stereo.search_range`, `stereo.match` and
+        `calib.files.output_folder` raise, and `ResourceError` where the range would need more memory than there is.
+    """
+    chosen = RunSettings() if settings is None else settings
+    log = RunLog(Listener() if listener is None else listener)
+    with log.step("read"):
+        photos = read_pair(left, right)
+        calibrated = None if rig is None else load_rig(rig, unit=unit, image_size=image_size)
+        paths = {"left": Path(left), "right": Path(right)} | ({} if rig is None else {"rig": Path(rig)})
+        found = Record(sha256={name: files.sha256(path) for name, path in paths.items()}, versions=package_versions())
+        for difference in _differences(record, found, paths):
+            log.note(difference)
+    with log.step("rectify"):
+        pair = _as_rectified(*photos) if calibrated is None else rectify(calibrated, *photos)
+        del photos
+    with log.step("range"):
+        same = record if record is not None and (record.sha256, record.range) == (found.sha256, chosen.range) else None
+        search, warnings = _search_range(pair, chosen, calibrated, same)
+        for warning in warnings:
+            log.note(warning)
+        _require_memory(pair, search)
+    with _folder(output) as folder:
+        with log.step("match"):
+            disparity = _match(pair, search, chosen, threads, log)
+        with log.step("depth"):
+            depth = None if pair.rig is None else to_depth(disparity)
+            cloud = None if depth is None else _cloud(depth, pair, chosen)
+            _require_answers(disparity, cloud, search)
+        resolved = replace(chosen, range=(search.minimum, search.maximum), depth=None)
+        places = (paths["left"].absolute(), paths["right"].absolute(), None if rig is None else paths["rig"].absolute())
+        run_file = RunFile(*places, unit, image_size).with_settings(resolved)
+        met = replace(found, range=resolved.range, range_from=search.evidence, warnings=warnings)
+        run_file = replace(run_file, record=met)
+        result = RunResult(pair, search, disparity, depth, cloud, run_file, tuple(log.notes))
+        with log.step("write"):
+            written = _write(result, folder, log)
+        _remove_stale(folder, written, log)
+        log.save(folder / "log.jsonl")
+    return replace(result, notes=tuple(log.notes), files=(*written, folder / "log.jsonl"))
+
+
+def _differences(record: Record | None, found: Record, paths: dict[str, Path]) -> list[str]:
+    """What is not as it was in the run that is repeated."""
+    if record is None:
+        return []
+    changed = [
+        f"{path}: is not the {name} file of the recorded run (its SHA-256 begins with {found.sha256[name][:12]}, not"
+        f" {record.sha256[name][:12]}); the result will differ"
+        for name, path in paths.items()
+        if record.sha256.get(name) not in (None, found.sha256[name])
+    ]
+    other = [
+        f"{name} {found.versions.get(name, 'missing')} instead of {version}"
+        for name, version in record.versions.items()
+        if found.versions.get(name) != version
+    ]
+    return changed + ([f"versions differ from the recorded run, so the result may: {', '.join(other)}"] if other else [])
+
+
+def _as_rectified(left: Image, right: Image) -> RectifiedPair:
+    """Images that came without a rig; NaN and infinity become "no data"."""
+    images, masks = [], []
+    for image in (left, right):
+        finite: Mask = np.isfinite(image)
+        good: Mask = np.asarray(finite if image.ndim == 2 else finite.all(-1))
+        if not good.all():
+            image = image.copy()
+            image[~good] = 0
+        images.append(image)
+        masks.append(good)
+    return RectifiedPair(images[0], images[1], masks[0], masks[1])
+
+
+def _search_range(
+    pair: RectifiedPair, settings: RunSettings, rig: StereoRig | None, same: Record | None
+) -> tuple[SearchRange, tuple[str, ...]]:
+    """The range, and what is wrong with the images as far as its search saw; both as recorded where that very run is repeated."""
+    if settings.range is not None:
+        if same is not None:
+            return SearchRange(*settings.range, same.range_from), same.warnings
+        return SearchRange(*settings.range, "given as a range"), ()
+    if settings.depth is None:
+        search = range_from_matches(pair)
+        return search, _row_warnings(search, rig)
+    if pair.rig is None:
+        raise UsageError(f"depth {settings.depth} needs a rig to become disparities; give --rig, or --range MIN:MAX in pixels")
+    return SearchRange(*range_from_depth(pair.rig, *parse_depth(settings.depth)), f"given as depth {settings.depth}"), ()
+
+
+def _row_warnings(search: SearchRange, rig: StereoRig | None) -> tuple[str, ...]:
+    if not search.row_error_px > _LARGEST_ROW_ERROR_PX:  # NaN: not measured
+        return ()
+    cause = "the rig has moved since it was calibrated, or is another one"
+    if rig is None:
+        cause = "they are not rectified: give their --rig"
+    return (
+        f"rows of the two images disagree by {search.row_error_px:.1f} px (left minus right {search.row_offset_px:+.1f} px; up to"
+        f" {_LARGEST_ROW_ERROR_PX:g} px is good), so many matches will be missed or wrong; probably {cause}",
+    )
+
+
+def _require_memory(pair: RectifiedPair, search: SearchRange) -> None:
+    from stereo.workspace import required_bytes
+
+    height, width = pair.left.shape[:2]
+    labels = search.maximum - search.minimum
+    require_memory(
+        required_bytes(height, width, labels) + _OTHER_BYTES_PER_PIXEL * height * width,
+        what=f"matching {width} x {height} px over {labels} disparities ({search.minimum}:{search.maximum})",
+        advice="narrow the range (--range or --depth), use smaller images, or close other programs",
+    )
+
+
+@contextmanager
+def _folder(path: str | Path) -> Iterator[Path]:
+    """The output folder; removed again when the run fails before anything was put into it."""
+    existed = Path(path).exists()
+    folder = files.output_folder(path)
+    try:
+        yield folder
+    except BaseException:
+        if not existed:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+        raise
+
+
+def _match(pair: RectifiedPair, search: SearchRange, settings: RunSettings, threads: int | None, log: RunLog) -> DisparityMap:
+    from stereo import kernels
+    from stereo.matcher import match
+
+    if kernels.is_cold():
+        log.say("compiling kernels, first run only (some seconds)")
+    return match(pair, search_range=(search.minimum, search.maximum), settings=settings.matcher, threads=threads)
+
+
+def _require_answers(disparity: DisparityMap, cloud: PointCloud | None, search: SearchRange) -> None:
+    """Files full of NaN would hide from the next program in line that nothing was measured."""
+    measured = int(disparity.valid.sum())
+    if not measured or (cloud is not None and not len(cloud.points_xyz_m)):
+        what = "no point is left for the cloud" if measured else "no pixel found its match"
+        raise QualityError(
+            f"{what}: {measured} of {disparity.disparity_px.size} pixels have a disparity in the range"
+            f" {search.minimum}:{search.maximum} px ({search.evidence}); check that the images belong together, are in the order"
+            " left, right, and fit the rig, and widen the range or the limits of the cloud"
+        )
+
+
+def _cloud(depth: DepthMap, pair: RectifiedPair, settings: RunSettings) -> PointCloud:
+    return to_cloud(
+        depth,
+        colour=pair.left,
+        max_depth_m=settings.cloud.max_depth_m,
+        max_relative_sigma=settings.cloud.max_relative_sigma,
+    )
+
+
+def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
+    """Every result but the log; run.yaml comes last, so that a folder with one is complete."""
+    from calib.images import write_image
+    from stereo.cloud_files import save_cloud
+    from stereo.map_files import write_float_map, write_reason
+    from stereo.picture import disparity_picture, inverse_depth_picture
+    from stereo.report import report_html
+
+    written: list[Path] = []
+
+    def save(name: str, writer: Callable[[Path, Any], None], value: Any) -> None:
+        writer(folder / name, value)
+        written.append(folder / name)
+        log.wrote(folder / name)
+
+    (folder / "run.yaml").unlink(missing_ok=True)
+    disparity, depth = result.disparity, result.depth
+    save("disparity.tiff", write_float_map, disparity.disparity_px)
+    save("sigma.tiff", write_float_map, disparity.sigma_px)
+    save("reason.png", write_reason, disparity.reason if depth is None else depth.reason)
+    save("preview.png", write_image, disparity_picture(disparity) if depth is None else inverse_depth_picture(depth))
+    if depth is not None:
+        save("depth.tiff", write_float_map, depth.depth_m)
+        save("inverse_depth.tiff", write_float_map, depth.inverse_depth_per_m)
+        save("depth_sigma.tiff", write_float_map, depth.depth_sigma_m)
+        save("cloud.ply", save_cloud, result.cloud)
+        save("report.html", files.write_text, report_html(result))
+    save("run.yaml", files.write_text, run_file_text(result.run_file))
+    return written
+
+
+def _remove_stale(folder: Path, written: list[Path], log: RunLog) -> None:
+    """Results of an earlier run that this one did not replace would be taken for its own."""
+    for name in RESULTS:
+        path = folder / name
+        if path not in written and name != "log.jsonl" and path.is_file():
+            path.unlink()
+            log.say(f"Removed {path}, which an earlier run had written")
