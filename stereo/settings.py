@@ -35,8 +35,8 @@ class MatcherSettings:
     """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast)"""
     uniqueness_percent: Annotated[float, _between(0.0, 50.0)] = 5.0
     """a pixel is ambiguous when another candidate, not a neighbour, costs less than this much more than the best"""
-    left_right_px: Annotated[float, _between(0.0, 100.0)] = 1.0
-    """largest difference between the left disparity and the right image's own best"""
+    left_right_px: Annotated[float, _between(0.0, 100.0)] = 1.25
+    """largest difference between the left disparity and the right image's own best; smaller = fewer answers, fewer wrong ones"""
     speckle_pixels: Annotated[int, _between(0, 1_000_000)] = 100
     """patches with fewer pixels are dropped; 0 keeps all"""
     speckle_px: Annotated[float, _between(0.0, 100.0)] = 2.0
