@@ -16,7 +16,7 @@ from calib.rig import Image, Mask, RectifiedPair, StereoRig
 from calib.rig_files import load_rig
 from stereo.cloud import to_cloud
 from stereo.depth import to_depth
-from stereo.maps import DepthMap, DisparityMap, PointCloud
+from stereo.maps import DepthMap, DisparityMap, PointCloud, Reason
 from stereo.memory import require_memory
 from stereo.run_log import Listener, RunLog
 from stereo.run_result import RunResult
@@ -41,6 +41,7 @@ RESULTS = (
 """every file that a run may write"""
 
 _LARGEST_ROW_ERROR_PX = 1.0
+_LARGEST_END_SHARE = 0.01
 _OTHER_BYTES_PER_PIXEL = 200
 """photos, rectified images, their maps, depth in float64, the cloud and the pictures"""
 
@@ -110,6 +111,8 @@ def run(
     with _folder(output) as folder:
         with log.step("match"):
             disparity = _match(pair, search, chosen, threads, log)
+            for warning in _end_warnings(disparity):
+                log.note(warning)
         with log.step("depth"):
             depth = None if pair.rig is None else to_depth(disparity)
             cloud = None if depth is None else _cloud(depth, pair, chosen)
@@ -220,6 +223,22 @@ def _match(pair: RectifiedPair, search: SearchRange, settings: RunSettings, thre
     if kernels.is_cold():
         log.say("compiling kernels, first run only (some seconds)")
     return match(pair, search_range=(search.minimum, search.maximum), settings=settings.matcher, threads=threads)
+
+
+def _end_warnings(disparity: DisparityMap) -> tuple[str, ...]:
+    """Ends of the range that too many pixels chose: what lies beyond could not be found."""
+    (low, high), d = disparity.search_range, disparity.disparity_px
+    chosen = disparity.valid & (disparity.reason & np.uint16(Reason.RANGE_EDGE) != 0)
+    middle = 0.5 * (low + high)
+    warnings = []
+    for end, where, word in ((low, chosen & (d < middle), "lower"), (high - 1, chosen & (d >= middle), "upper")):
+        share = where.sum() / max(int(disparity.valid.sum()), 1)
+        if share > _LARGEST_END_SHARE:
+            warnings.append(
+                f"{100.0 * share:.1f} % of the measured pixels chose the {word} end of the range, {end} px (up to"
+                f" {100.0 * _LARGEST_END_SHARE:g} % is good); there is probably more beyond it: widen the range"
+            )
+    return tuple(warnings)
 
 
 def _require_answers(disparity: DisparityMap, cloud: PointCloud | None, search: SearchRange) -> None:

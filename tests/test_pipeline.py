@@ -88,7 +88,8 @@ class TestResults:
         true_depth = rig.focal_px * rig.baseline_m / (truth[known] + rig.doffs_px)
         assert result.depth is not None
         assert np.median(np.abs(result.depth.depth_m[known] / true_depth - 1.0)) < 0.015
-        assert result.median_depth_m == pytest.approx(float(np.median(true_depth)), rel=0.02)
+        everywhere = rig.focal_px * rig.baseline_m / (truth + rig.doffs_px)
+        assert result.median_depth_m == pytest.approx(float(np.nanmedian(everywhere[result.disparity.valid])), rel=0.03)
 
     def test_without_a_rig_only_disparities_are_written(self, tmp_path: Path, room: tuple[Path, RunResult]) -> None:
         result = pipeline.run(LEFT, RIGHT, tmp_path / "out")
@@ -198,6 +199,21 @@ class TestReproducible:
             LEFT, tmp_path / "right.png", tmp_path / "again", rig=RIG, settings=again.settings, record=first.run_file.record
         )
         check_same_bytes(tmp_path / "out", tmp_path / "again")
+
+
+class TestTooNarrow:
+    @pytest.mark.parametrize(
+        ("search_range", "said"),
+        [((-10, 30), ["lower end of the range, -10 px"]), ((-30, 12), ["upper end of the range, 11 px"])],
+    )
+    def test_an_end_that_many_pixels_chose_is_said(self, tmp_path: Path, search_range: tuple[int, int], said: list[str]) -> None:
+        """The truth reaches from -20.5 to 14.1 px."""
+        result = pipeline.run(LEFT, RIGHT, tmp_path / "out", settings=RunSettings(range=search_range))
+        assert len(result.notes) == len(said)
+        assert all(words in note for words, note in zip(said, result.notes, strict=True))
+
+    def test_a_range_that_holds_everything_says_nothing(self, room: tuple[Path, RunResult]) -> None:
+        assert room[1].notes == ()
 
 
 class TestFolder:
