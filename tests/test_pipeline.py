@@ -206,11 +206,11 @@ class TestTooNarrow:
         ("search_range", "said"),
         [((-10, 30), ["lower end of the range, -10 px"]), ((-30, 12), ["upper end of the range, 11 px"])],
     )
-    def test_an_end_that_many_pixels_chose_is_said(self, tmp_path: Path, search_range: tuple[int, int], said: list[str]) -> None:
+    def test_an_end_that_many_pixels_chose_is_said(self, tmp_path: Path, search_range: tuple[int, int], said: str) -> None:
         """The truth reaches from -20.5 to 14.1 px."""
         result = pipeline.run(LEFT, RIGHT, tmp_path / "out", settings=RunSettings(range=search_range))
-        assert len(result.notes) == len(said)
-        assert all(words in note for words, note in zip(said, result.notes, strict=True))
+        assert len(result.notes) == 1
+        assert said in result.notes[0]
 
     def test_a_range_that_holds_everything_says_nothing(self, room: tuple[Path, RunResult]) -> None:
         assert room[1].notes == ()
