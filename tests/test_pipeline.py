@@ -204,7 +204,7 @@ class TestReproducible:
 class TestTooNarrow:
     @pytest.mark.parametrize(
         ("search_range", "said"),
-        [((-10, 30), ["lower end of the range, -10 px"]), ((-30, 12), ["upper end of the range, 11 px"])],
+        [((-10, 30), "lower end of the range, -10 px"), ((-30, 12), "upper end of the range, 11 px")],
     )
     def test_an_end_that_many_pixels_chose_is_said(self, tmp_path: Path, search_range: tuple[int, int], said: str) -> None:
         """The truth reaches from -20.5 to 14.1 px."""
