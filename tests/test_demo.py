@@ -8,7 +8,8 @@ from calib.rectification import plan_rectification
 from calib.rig_files import load_rig
 from calib.synthetic import demo_rig, demo_scene, render_truth
 from stereo.cli import main
-from stereo.demo import DemoRun, run_demo, scene_truth
+from stereo.demo import DemoRun, run_demo
+from stereo.demo_truth import scene_truth
 from stereo.pipeline import RESULTS
 
 SCALE = 0.5
