@@ -15,7 +15,8 @@ _BLUR_PX = 0.8
 """smoothing before the gradients are taken; on real and rendered boards it lowers the corner noise by 5 to 20 percent"""
 _INSIDE_SHARE, _EDGE_SHARE = 0.5, 0.4
 """half window as a share of the distance to the next line; less at the outer corners, for many boards end in half squares"""
-_WINDOW_PX = (3, 30)
+_WINDOW_PX = (3, 30)  # smaller ones do not converge well ...
+_TINY_ROOM_PX = 6.0  # ... but must do where the next line is nearer than this
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-4)
 _FARTHEST_MOVE = 0.25  # of a square
 _QUADRANT = 0.25  # of a square: inside half squares too
@@ -45,7 +46,7 @@ def windows_px(grid: Array) -> NDArray[np.int64]:
 
     Returns
     -------
-    (rows, columns) int array, 3 to 30 px
+    (rows, columns) int array, 2 to 30 px
     """
     rows, columns = grid.shape[:2]
     across, down = np.diff(grid, axis=1), np.diff(grid, axis=0)
@@ -58,7 +59,8 @@ def windows_px(grid: Array) -> NDArray[np.int64]:
             room = np.fmin(room, area / np.maximum(np.abs(a).sum(-1), np.abs(b).sum(-1)))
     share = np.full((rows, columns), _INSIDE_SHARE)
     share[[0, -1]] = share[:, [0, -1]] = _EDGE_SHARE
-    return np.asarray(np.clip(room * share, *_WINDOW_PX), np.int64)
+    least = np.where(room < _TINY_ROOM_PX, _WINDOW_PX[0] - 1, _WINDOW_PX[0])
+    return np.asarray(np.clip(room * share, least, _WINDOW_PX[1]), np.int64)
 
 
 def refine(image: Float32, grid: Array) -> Array:
@@ -88,7 +90,7 @@ def refine(image: Float32, grid: Array) -> Array:
     return np.where((moved < limit)[..., None], refined, grid)
 
 
-def saddles(image: Float32, grid: Array) -> Array:
+def saddles(image: Float32, grid: Array) -> tuple[Array, bool]:
     """How much each point looks like a corner of a chessboard: two dark quadrants across, two bright ones, colours alternating.
 
     Parameters
@@ -98,9 +100,11 @@ def saddles(image: Float32, grid: Array) -> Array:
 
     Returns
     -------
-    (rows, columns) array
+    strength : (rows, columns) array
         (darker of the bright quadrants - brighter of the dark ones) / (brightest - darkest): about 1 at a corner of the grid,
-        0 or less elsewhere; the whole with a minus sign where the quadrant right below the first corner is bright.
+        0 or less elsewhere.
+    dark_first : bool
+        Whether the quadrant right below the first corner is dark.
     """
     light = _quadrants(image, grid)
     span = np.maximum(np.ptp(light, axis=0), 1e-30)
@@ -109,13 +113,13 @@ def saddles(image: Float32, grid: Array) -> Array:
     i, j = np.indices(grid.shape[:2])
     even = (i + j) % 2 == 0
     dark_first, bright_first = np.where(even, dark, bright), np.where(even, bright, dark)
-    return np.asarray(dark_first if np.median(dark_first) >= np.median(bright_first) else -bright_first)
+    is_dark = bool(np.median(dark_first) >= np.median(bright_first))
+    return (dark_first if is_dark else bright_first), is_dark
 
 
 def is_board(image: Float32, grid: Array) -> bool:
     """True when the points are corners of a chessboard, in every row and column: detectors may add a row that is not there."""
-    saddle = saddles(image, grid)
-    good = saddle * np.sign(np.median(saddle)) > _LEAST_SADDLE
+    good = saddles(image, grid)[0] > _LEAST_SADDLE
     return bool((~good).mean() <= _MOST_BAD_CORNERS and good.mean(0).min() > 0.5 and good.mean(1).min() > 0.5)
 
 
@@ -129,9 +133,9 @@ def goes_on(image: Float32, grid: Array) -> bool:
         margin = _QUADRANT * 2.0 * np.abs(wide[0] - wide[1]).max()
         if not ((beyond >= margin) & (beyond <= last - margin)).all():
             continue
-        saddle, light = saddles(image, wide), _quadrants(image, wide)
+        light = _quadrants(image, wide)
         contrast = np.abs(light[:2].sum(0) - light[2:].sum(0)).mean(1)
-        alike = saddle[0] * np.sign(np.median(saddle[1:])) > _LEAST_SADDLE
+        alike = saddles(image, wide)[0][0] > _LEAST_SADDLE
         if alike.mean() >= _BOARD_GOES_ON and contrast[0] > 0.5 * contrast[1]:
             return True
     return False
@@ -145,7 +149,7 @@ def first_corner_first(image: Float32, grid: Array) -> Array:
     a, b = np.gradient(grid, axis=1), np.gradient(grid, axis=0)
     if np.median(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]) < 0.0:
         grid = grid[:, ::-1]
-    if np.median(saddles(image, grid)) < 0.0:
+    if not saddles(image, grid)[1]:
         if (rows + columns) % 2:
             grid = grid[::-1, ::-1]
         elif rows == columns and rows % 2:

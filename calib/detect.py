@@ -160,7 +160,7 @@ def guess_board(image: Image) -> tuple[int, int] | None:
         rows, columns = np.shape(meta) if found else (0, 0)
         if min(rows, columns) < 3 or np.size(uv) != 2 * rows * columns:
             continue
-        grid = _full_size(uv, scale).reshape(rows, columns, 2)
+        grid = corners.refine(sharp, _full_size(uv, scale).reshape(rows, columns, 2))
         if corners.is_board(sharp, grid) and not corners.goes_on(sharp, grid):
             return max(columns, rows), min(columns, rows)
     return None
@@ -172,14 +172,13 @@ def _search(image: Image, target: Target) -> tuple[Detection | None, str]:
     sharp = corners.smooth(grey)
     reason = "no board found"
     for detector, points in _attempts(grey, target):
-        grid = points.reshape(target.rows, target.columns, 2)
+        grid = corners.refine(sharp, points.reshape(target.rows, target.columns, 2))
         if not corners.is_board(sharp, grid):
             continue
         if corners.goes_on(sharp, grid):
             reason = f"a board of more than {target.columns} x {target.rows} inner corners"
             continue
-        grid = corners.first_corner_first(sharp, corners.refine(sharp, grid))
-        return Detection(grid.reshape(-1, 2), detector), ""
+        return Detection(corners.first_corner_first(sharp, grid).reshape(-1, 2), detector), ""
     return None, reason
 
 
