@@ -168,8 +168,8 @@ def _match(
     left, right = _grey_bytes(pair)
     left_valid, right_valid = pair.left_valid, pair.right_valid
     height, width = left.shape
-    penalty = _fill_planes(space, left, right, left_valid, right_valid, minimum, settings, workers)
-    _aggregate(space, penalty, minimum, settings, workers)
+    _fill_planes(space, left, right, left_valid, right_valid, minimum, settings, workers)
+    _aggregate(space, minimum, settings, workers)
     reason = np.empty((height, width), np.uint16)
     disparity, sigma = (np.empty((height, width), np.float32) for _ in range(2))
     half = height // 2
@@ -204,12 +204,12 @@ def _drop_speckles(space: Workspace, reason: NDArray[np.uint16], step: np.float3
     height = len(reason)
     half = height // 2
     label, weight, runs = space.label, space.weight, (space.run, space.parent, space.size)
-    _both(
+    ends = _both(
         workers,
         lambda: clean.find_patches(label, weight, step, *runs, 0, half),
         lambda: clean.find_patches(label, weight, step, *runs, half, height),
     )
-    clean.sum_patches(label, step, *runs, half)
+    clean.sum_patches(label, step, *runs, half, *ends)
     _both(
         workers,
         lambda: clean.remove_speckles(weight, reason, *runs, smallest, 0, half),
@@ -226,7 +226,7 @@ def _fill_planes(
     minimum: int,
     settings: MatcherSettings,
     workers: int,
-) -> planes.Bytes:
+) -> None:
     height = len(left)
     (left_signed, left_mean), (right_signed, right_mean) = _both(
         workers, lambda: planes.gradient(left, left_valid), lambda: planes.gradient(right, right_valid)
@@ -234,25 +234,25 @@ def _fill_planes(
     left_gain, right_gain = (np.float32(g) for g in planes.gains(left_mean, right_mean))
     table = planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast)
 
-    def pack_left() -> planes.Bytes:
+    def pack_left() -> None:
         planes.pack_left(planes.frame(left, left_valid), left_signed, left_gain, left_valid, space.left, 0, height)
-        return planes.penalties(left, table)
+        planes.fill_penalties(left, table, space.penalty)
 
     def pack_right() -> None:
         framed = planes.frame(right, right_valid)
         planes.pack_right(framed, right_signed, right_gain, right_valid, minimum, space.right, 0, height)
 
-    return _both(workers, pack_left, pack_right)[0]
+    _both(workers, pack_left, pack_right)
 
 
-def _aggregate(space: Workspace, penalty: planes.Bytes, minimum: int, settings: MatcherSettings, workers: int) -> None:
+def _aggregate(space: Workspace, minimum: int, settings: MatcherSettings, workers: int) -> None:
     height = len(space.winner)
     half = height // 2
     uniqueness = int(1024 / (1.0 - settings.uniqueness_percent / 100.0))
 
     def sweep(final: bool, state: sweeps.PathStates, y0: int, y1: int, dy: int) -> None:
         sweeps.kernel(space.vectors, final)(
-            space.left, space.right, penalty, space.padding, *state.arrays(), space.sums, space.labels,
+            space.left, space.right, space.penalty, space.padding, *state.arrays(), space.sums, space.labels,
             space.winner, space.winner_sums, space.ambiguous, space.right_winner,
             space.vectors, minimum, settings.p1, uniqueness, y0, y1, dy,
         )  # fmt: skip

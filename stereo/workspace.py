@@ -26,6 +26,7 @@ class Workspace:
         self.left = aligned(height * planes.LEFT_PLANES * width, np.uint8).reshape(height, planes.LEFT_PLANES, width)
         self.right = aligned(height * planes.RIGHT_PLANES * vectors * stride, np.uint8)
         self.right = self.right.reshape(height, planes.RIGHT_PLANES, vectors, stride)
+        self.penalty = np.zeros((4, height + 1, width + 2), np.uint8)
         self.sums = aligned(height * width * size, np.uint16)
         self.states = [sweeps.PathStates(width, vectors) for _ in range(2)]
         self.winner, self.right_winner = (np.empty((height, width), np.int16) for _ in range(2))

@@ -42,8 +42,8 @@ def test_matcher_stages_equal_their_twins(
     left, right, left_valid, right_valid = textured(rng, height, width, nodata)
     settings = MatcherSettings(p1=7, p2=MAX_P2)
     space = Workspace(height, width, labels)
-    penalty = matcher._fill_planes(space, left, right, left_valid, right_valid, minimum, settings, threads)
-    matcher._aggregate(space, penalty, minimum, settings, threads)
+    matcher._fill_planes(space, left, right, left_valid, right_valid, minimum, settings, threads)
+    matcher._aggregate(space, minimum, settings, threads)
 
     table = planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast)
     cost = oracles.costs(left, right, left_valid, right_valid, minimum, labels)

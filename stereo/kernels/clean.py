@@ -29,12 +29,12 @@ def _root(parent: Any, i: Any) -> Any:
 
 
 @compiled
-def find_patches(label: Any, weight: Any, step: Any, run: Any, parent: Any, size: Any, y_from: Any, y_to: Any) -> None:
+def find_patches(label: Any, weight: Any, step: Any, run: Any, parent: Any, size: Any, y_from: Any, y_to: Any) -> int:
     """Join pixels with an answer into patches: 4-neighbours within `step` px belong together.
 
     Runs along rows are joined by union-find. `run` (H, W): each pixel's run, -1 without an answer; `parent`, `size` (H W): a
     run's representative and its pixels. Runs of rows from `y_from` are numbered from y_from W, so that two halves may run side
-    by side.
+    by side. Returns the number after the last run.
     """
     width = run.shape[1]
     count = np.int32(y_from * width)
@@ -64,6 +64,7 @@ def find_patches(label: Any, weight: Any, step: Any, run: Any, parent: Any, size
                 if other >= 0 and other != joined and abs(row[c] - above[c]) <= step:
                     _join(parent, other, current)
                     joined = other
+    return int(count)
 
 
 @inlined
@@ -75,8 +76,11 @@ def _join(parent: Any, i: Any, k: Any) -> None:
 
 
 @compiled
-def sum_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, seam: Any) -> None:
-    """Join the two halves along row `seam` and add up each patch at its root, the smallest of its runs."""
+def sum_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, seam: Any, end_above: Any, end_below: Any) -> None:
+    """Join the two halves along row `seam` and add up each patch at its root, the smallest of its runs.
+
+    `end_above`, `end_below`: what `find_patches` returned for the rows above and below the seam.
+    """
     height, width = run.shape
     if 0 < seam < height:
         for x in range(width):
@@ -84,16 +88,12 @@ def sum_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, seam: A
             near = abs(label[seam - 1 + MARGIN, x + MARGIN] - label[seam + MARGIN, x + MARGIN]) <= step
             if i >= 0 and k >= 0 and near:
                 _join(parent, i, k)
-    previous = np.int32(-1)
-    for y in range(height):
-        for x in range(width):
-            i = run[y, x]
-            if i >= 0 and i != previous:
-                previous = i
-                if parent[i] != i:
-                    root = _root(parent, i)
-                    parent[i] = root
-                    size[root] += size[i]
+    for first, end in ((0, end_above), (seam * width, end_below)):
+        for i in range(first, end):
+            if parent[i] != i:
+                root = _root(parent, i)
+                parent[i] = root
+                size[root] += size[i]
 
 
 @compiled

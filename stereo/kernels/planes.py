@@ -82,19 +82,16 @@ def penalty_table(p1: int, p2: int, contrast: float) -> Bytes:
     return np.rint(p1 + (p2 - p1) * np.exp(-np.arange(256) / contrast)).astype(np.uint8)
 
 
-def penalties(grey: Bytes, table: Bytes) -> Bytes:
-    """(4, H + 1, W + 2): P2 between a pixel and its neighbour to the left, above, above left and above right.
+def fill_penalties(grey: Bytes, table: Bytes, out: Bytes) -> None:
+    """P2 between a pixel and its neighbour to the left, above, above left and above right into `out` (4, H + 1, W + 2).
 
     Each is stored at the lower (for the row: the right) pixel of the two; entries whose neighbour lies outside are not used.
     """
     height, width = grey.shape
-    out = np.zeros((4, height + 1, width + 2), np.uint8)
     for k, (dy, dx) in enumerate(((0, -1), (-1, 0), (-1, -1), (-1, 1))):
         x0, x1 = max(0, -dx), width - max(0, dx)
         here, there = grey[-dy:, x0:x1], grey[: height + dy, x0 + dx : x1 + dx]
-        if here.size:
-            out[k, -dy:height, x0:x1] = cv2.LUT(cv2.absdiff(here, there), table)
-    return out
+        out[k, -dy:height, x0:x1] = cv2.LUT(cv2.absdiff(here, there), table)
 
 
 @inlined
