@@ -178,7 +178,7 @@ def _match(
     def choose(y0: int, y1: int) -> None:
         select.select(
             space.winner, space.winner_sums, space.ambiguous, space.right_winner, right_valid, minimum, labels, tolerance,
-            space.label, space.weight, reason, y0, y1,
+            space.label, reason, y0, y1,
         )  # fmt: skip
 
     _both(workers, lambda: choose(0, half), lambda: choose(half, height))
@@ -188,11 +188,11 @@ def _match(
 
     def refine(y0: int, y1: int) -> None:
         clean.fit_planes(
-            space.label, space.weight, space.grey, _PLANE_RADIUS, _PLANE_STEP, _PLANE_GATE_PX, _PLANE_GATE_GREY, _PLANE_RIDGE,
+            space.label, space.grey, _PLANE_RADIUS, _PLANE_STEP, _PLANE_GATE_PX, _PLANE_GATE_GREY, _PLANE_RIDGE,
             space.fitted, space.residual, y0, y1,
         )  # fmt: skip
         clean.finish(
-            space.weight, space.fitted, space.residual, reason, minimum, _FLOOR_VARIANCE, _EDGE_VARIANCE, disparity, sigma, y0, y1
+            space.label, space.fitted, space.residual, reason, minimum, _FLOOR_VARIANCE, _EDGE_VARIANCE, disparity, sigma, y0, y1
         )
 
     grey[:height] = left
@@ -203,17 +203,17 @@ def _match(
 def _drop_speckles(space: Workspace, reason: NDArray[np.uint16], step: np.float32, smallest: int, workers: int) -> None:
     height = len(reason)
     half = height // 2
-    label, weight, runs = space.label, space.weight, (space.run, space.parent, space.size)
+    label, runs = space.label, (space.run, space.parent, space.size)
     ends = _both(
         workers,
-        lambda: clean.find_patches(label, weight, step, *runs, 0, half),
-        lambda: clean.find_patches(label, weight, step, *runs, half, height),
+        lambda: clean.find_patches(label, step, *runs, 0, half),
+        lambda: clean.find_patches(label, step, *runs, half, height),
     )
     clean.sum_patches(label, step, *runs, half, *ends)
     _both(
         workers,
-        lambda: clean.remove_speckles(weight, reason, *runs, smallest, 0, half),
-        lambda: clean.remove_speckles(weight, reason, *runs, smallest, half, height),
+        lambda: clean.remove_speckles(label, reason, *runs, smallest, 0, half),
+        lambda: clean.remove_speckles(label, reason, *runs, smallest, half, height),
     )
 
 

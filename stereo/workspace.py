@@ -40,7 +40,8 @@ class Workspace:
         self.parent, self.size = (np.empty(height * width, np.int32) for _ in range(2))
         rounded = -(-width // FLOAT_LANES) * FLOAT_LANES
         shape = (height + 2 * select.MARGIN, rounded + 2 * select.MARGIN + FLOAT_LANES)
-        self.label, self.weight, self.grey = (np.zeros(shape, np.float32) for _ in range(3))
+        self.label = np.full(shape, select.NO_LABEL, np.float32)
+        self.grey = np.zeros(shape, np.float32)
         self.fitted, self.residual = (np.zeros((height, rounded), np.float32) for _ in range(2))
 
 

@@ -56,13 +56,12 @@ def test_matcher_stages_equal_their_twins(
 
     reason = np.empty((height, width), np.uint16)
     arrays = space.winner, space.winner_sums, space.ambiguous, space.right_winner, right_valid
-    select.select(*arrays, minimum, labels, np.float32(1.0), space.label, space.weight, reason, 0, height)
+    select.select(*arrays, minimum, labels, np.float32(1.0), space.label, reason, 0, height)
     uniqueness = int(1024 / (1.0 - settings.uniqueness_percent / 100.0))
     label, why = oracles.select_labels(total, left_valid, right_valid, minimum, uniqueness, 1.0)
     inside = np.s_[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width]
     np.testing.assert_array_equal(reason, why)
-    np.testing.assert_array_equal(space.label[inside], label)
-    np.testing.assert_array_equal(space.weight[inside], why & ~select.RANGE_EDGE == 0)
+    np.testing.assert_array_equal(space.label[inside], np.where(why & ~select.RANGE_EDGE == 0, label, select.NO_LABEL))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -74,15 +73,15 @@ def test_speckles_and_planes_equal_their_twins(rng: np.random.Generator, threads
     answered = rng.random((height, width)) > 0.2
     grey = rng.integers(100, 130, (height, width)).astype(np.uint8)
     inside = np.s_[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width]
-    space.label[inside], space.weight[inside], space.grey[inside] = label, answered, grey
+    space.label[inside], space.grey[inside] = np.where(answered, label, select.NO_LABEL), grey
     reason = np.zeros((height, width), np.uint16)
     matcher._drop_speckles(space, reason, np.float32(1.0), 12, threads)
     small = oracles.small_patches(label, answered, 1.0, 12)
     assert small.any()
     assert (answered & ~small).any()
     np.testing.assert_array_equal(reason == Reason.SPECKLE, small)
-    np.testing.assert_array_equal(space.weight[inside] > 0, answered & ~small)
-    clean.fit_planes(space.label, space.weight, space.grey, 4, 2, 1.5, 25.0, 0.5, space.fitted, space.residual, 0, height)
+    np.testing.assert_array_equal(space.label[inside] != select.NO_LABEL, answered & ~small)
+    clean.fit_planes(space.label, space.grey, 4, 2, 1.5, 25.0, 0.5, space.fitted, space.residual, 0, height)
     kept = answered & ~small
     for y, x in np.argwhere(kept)[::7]:
         value, variance = oracles.fitted_plane(label, kept, grey, y, x, 4, 2, 1.5, 25.0, 0.5)

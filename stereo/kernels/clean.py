@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from stereo.kernels import compiled, inlined
-from stereo.kernels.select import FRACTION, MARGIN, SPECKLE
+from stereo.kernels.select import FRACTION, MARGIN, NO_LABEL, SPECKLE
 from stereo.kernels.simd import (
     FLOAT_LANES,
     absolute_f,
@@ -13,6 +13,7 @@ from stereo.kernels.simd import (
     divide_f,
     load_f,
     maximum_f,
+    multiply_add_f,
     multiply_f,
     splat_f,
     store_f,
@@ -29,7 +30,7 @@ def _root(parent: Any, i: Any) -> Any:
 
 
 @compiled
-def find_patches(label: Any, weight: Any, step: Any, run: Any, parent: Any, size: Any, y_from: Any, y_to: Any) -> int:
+def find_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, y_from: Any, y_to: Any) -> int:
     """Join pixels with an answer into patches: 4-neighbours within `step` px belong together.
 
     Runs along rows are joined by union-find. `run` (H, W): each pixel's run, -1 without an answer; `parent`, `size` (H W): a
@@ -37,16 +38,16 @@ def find_patches(label: Any, weight: Any, step: Any, run: Any, parent: Any, size
     by side. Returns the number after the last run.
     """
     width = run.shape[1]
+    none = np.float32(NO_LABEL)
     count = np.int32(y_from * width)
     for y in range(y_from, y_to):
         row = label[y + MARGIN]
-        solid = weight[y + MARGIN]
         above = label[y + MARGIN - 1]
         current = np.int32(-1)
         joined = np.int32(-1)
         for x in range(width):
             c = x + MARGIN
-            if solid[c] == 0.0:
+            if row[c] == none:
                 run[y, x] = -1
                 current = np.int32(-1)
                 joined = np.int32(-1)
@@ -97,21 +98,21 @@ def sum_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, seam: A
 
 
 @compiled
-def remove_speckles(weight: Any, reason: Any, run: Any, parent: Any, size: Any, smallest: Any, y_from: Any, y_to: Any) -> None:
+def remove_speckles(label: Any, reason: Any, run: Any, parent: Any, size: Any, smallest: Any, y_from: Any, y_to: Any) -> None:
     """Take the answer from the pixels of patches of fewer than `smallest` pixels."""
     width = run.shape[1]
+    none = np.float32(NO_LABEL)
     for y in range(y_from, y_to):
         for x in range(width):
             i = run[y, x]
             if i >= 0 and size[parent[i]] < smallest:
                 reason[y, x] |= SPECKLE
-                weight[y + MARGIN, x + MARGIN] = 0.0
+                label[y + MARGIN, x + MARGIN] = none
 
 
 @compiled
 def fit_planes(
     label: Any,
-    weight: Any,
     grey: Any,
     radius: Any,
     step: Any,
@@ -126,16 +127,17 @@ def fit_planes(
     """Weighted least-squares plane through the labels around each pixel: its value, and the residuals' variance.
 
     Weights: (1 - (dl / gate)^2)+ (1 - |dI| / grey_gate)+ over taps at multiples of `step` within `radius`; `ridge` is added to
-    the variances of x and y. label, weight, grey: (H + 2 MARGIN, stride), zero outside the image; fitted, residual: (H, width
-    rounded up to 16). Averaging along the surface removes the dither that census and parabola leave (pixel-locking).
+    the variances of x and y. label, grey: (H + 2 MARGIN, stride); label is `NO_LABEL` without an answer and outside the image,
+    too far from any other to have weight. fitted, residual: (H, width rounded up to 16). Averaging along the surface removes the
+    dither that census and parabola leave (pixel-locking).
     """
     width = fitted.shape[1]
     stride = label.shape[1]
     one = splat_f(1.0)
     zero = splat_f(0.0)
     tiny = splat_f(1e-6)
-    gate2 = splat_f(1.0 / (gate * gate))
-    grey1 = splat_f(1.0 / grey_gate)
+    minus_gate2 = splat_f(-1.0 / (gate * gate))
+    minus_grey1 = splat_f(-1.0 / grey_gate)
     bias = splat_f(ridge)
     for y in range(y_from, y_to):
         for x in range(0, width, FLOAT_LANES):
@@ -161,24 +163,24 @@ def fit_planes(
                     o = c + j * stride + i
                     u = splat_f(i)
                     dl = subtract_f(load_f(label, o), l0)
-                    near = maximum_f(subtract_f(one, multiply_f(multiply_f(dl, dl), gate2)), zero)
-                    alike = maximum_f(subtract_f(one, multiply_f(absolute_f(subtract_f(load_f(grey, o), g0)), grey1)), zero)
-                    q = multiply_f(multiply_f(near, alike), load_f(weight, o))
+                    near = maximum_f(multiply_add_f(multiply_f(dl, dl), minus_gate2, one), zero)
+                    alike = maximum_f(multiply_add_f(absolute_f(subtract_f(load_f(grey, o), g0)), minus_grey1, one), zero)
+                    q = multiply_f(near, alike)
                     qx = multiply_f(q, u)
                     ql = multiply_f(q, dl)
                     row_s = add_f(row_s, q)
                     row_x = add_f(row_x, qx)
                     row_l = add_f(row_l, ql)
-                    sxx = add_f(sxx, multiply_f(qx, u))
-                    slx = add_f(slx, multiply_f(ql, u))
-                    sll = add_f(sll, multiply_f(ql, dl))
+                    sxx = multiply_add_f(qx, u, sxx)
+                    slx = multiply_add_f(ql, u, slx)
+                    sll = multiply_add_f(ql, dl, sll)
                 s = add_f(s, row_s)
                 sx = add_f(sx, row_x)
                 sl = add_f(sl, row_l)
-                sy = add_f(sy, multiply_f(row_s, v))
-                sxy = add_f(sxy, multiply_f(row_x, v))
-                sly = add_f(sly, multiply_f(row_l, v))
-                syy = add_f(syy, multiply_f(multiply_f(row_s, v), v))
+                sy = multiply_add_f(row_s, v, sy)
+                sxy = multiply_add_f(row_x, v, sxy)
+                sly = multiply_add_f(row_l, v, sly)
+                syy = multiply_add_f(multiply_f(row_s, v), v, syy)
             n = divide_f(one, maximum_f(s, tiny))
             mx = multiply_f(sx, n)
             my = multiply_f(sy, n)
@@ -200,7 +202,7 @@ def fit_planes(
 
 @compiled
 def finish(
-    weight: Any,
+    label: Any,
     fitted: Any,
     residual: Any,
     reason: Any,
@@ -218,10 +220,11 @@ def finish(
     """
     width = reason.shape[1]
     nan = np.float32(np.nan)
+    none = np.float32(NO_LABEL)
     for y in range(y_from, y_to):
-        answered = weight[y + MARGIN, MARGIN:]
+        row = label[y + MARGIN, MARGIN:]
         for x in range(width):
             rounded = np.floor(fitted[y, x] * np.float32(FRACTION) + np.float32(0.5)) * np.float32(1.0 / FRACTION)
-            disparity[y, x] = rounded + np.float32(minimum) if answered[x] > 0.0 else nan
+            disparity[y, x] = rounded + np.float32(minimum) if row[x] != none else nan
             variance = residual[y, x] + floor_variance + (edge_variance if reason[y, x] != 0 else np.float32(0.0))
-            sigma[y, x] = np.sqrt(variance) if answered[x] > 0.0 else nan
+            sigma[y, x] = np.sqrt(variance) if row[x] != none else nan

@@ -11,6 +11,9 @@ MARGIN = 4
 FRACTION = 1024
 """labels are multiples of 1 / 1024 px, so that adding any whole disparity is exact in float32"""
 
+NO_LABEL = -1e9
+"""label of a pixel without an answer: farther from every real one than any gate reaches, and exact in float32"""
+
 # bits of stereo.maps.Reason; kernels know nothing of the packages above them (a test holds the two equal)
 LEFT_NODATA, NO_CANDIDATE, OUTSIDE_RIGHT, AMBIGUOUS, LEFT_RIGHT, SPECKLE, RANGE_EDGE = 1, 2, 4, 8, 16, 32, 64
 
@@ -26,20 +29,20 @@ def select(
     labels: Any,
     tolerance: Any,
     label: Any,
-    weight: Any,
     reason: Any,
     y_from: Any,
     y_to: Any,
 ) -> None:
-    """Fill rows of `label` and `weight` (both (H + 2 MARGIN, stride), float32) and `reason` (H, W).
+    """Fill rows of `label` (H + 2 MARGIN, stride) and `reason` (H, W).
 
-    label: disparity - `minimum`, by a parabola through the three sums at the winner. weight: 1 where the pixel has an answer.
+    label: disparity - `minimum`, by a parabola through the three sums at the winner; `NO_LABEL` without an answer.
     The left-right check compares with the right image's winner over all candidates of the same sums.
     """
     width = winner.shape[1]
     known = np.zeros(width + 1, np.int32)
     fractions = np.empty(width, np.float32)
     half = np.float32(0.5)
+    none = np.float32(NO_LABEL)
     for y in range(y_from, y_to):
         middle_row, lower_row, upper_row = winner_sums[0, y], winner_sums[1, y], winner_sums[2, y]
         for x in range(width):  # without branches, so that it is vectorised
@@ -51,13 +54,12 @@ def select(
         for x in range(width):
             known[x + 1] = known[x] + np.int32(right_row[x])
         winner_row, there_row, ambiguous_row, reason_row = winner[y], right_winner[y], ambiguous[y], reason[y]
-        label_row, weight_row = label[y + MARGIN, MARGIN:], weight[y + MARGIN, MARGIN:]
+        label_row = label[y + MARGIN, MARGIN:]
         for x in range(width):
             best = np.int64(winner_row[x])
             if best < 0:
                 reason_row[x] = LEFT_NODATA
-                label_row[x] = 0.0
-                weight_row[x] = 0.0
+                label_row[x] = none
                 continue
             edge = best == 0 or best == labels - 1
             fraction = np.float32(0.0) if edge else fractions[x]
@@ -75,5 +77,4 @@ def select(
             if ambiguous_row[x]:
                 why |= AMBIGUOUS
             reason_row[x] = why
-            label_row[x] = np.float32(best) + fraction
-            weight_row[x] = np.float32(1.0) if why & ~RANGE_EDGE == 0 else np.float32(0.0)
+            label_row[x] = np.float32(best) + fraction if why & ~RANGE_EDGE == 0 else none

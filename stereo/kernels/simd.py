@@ -166,6 +166,16 @@ add_f, subtract_f, multiply_f, divide_f = (_instruction(n) for n in ("fadd", "fs
 
 
 @intrinsic
+def multiply_add_f(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
+    """X y + z, rounded once where the processor has such an instruction (so last bits may differ between machines)."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return _call(b, f"llvm.fmuladd.{_suffix(_llvm(x))}", _llvm(x), args)
+
+    return x(x, y, z), generate
+
+
+@intrinsic
 def maximum_f(typing_context: Any, x: Any, y: Any) -> Any:
     """The larger, lane by lane; `y` where either is NaN."""
     return x(x, y), lambda context, b, signature, args: b.select(b.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
