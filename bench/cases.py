@@ -21,7 +21,10 @@ MOTORCYCLE = {"focal_px": 994.978, "cx": 311.193, "cy": 254.877, "baseline_m": 0
 
 @dataclass(frozen=True)
 class Case:
-    """One pair: BGR images, truth d = x_left - x_right (NaN unknown), visible pixels, range [minimum, maximum), threshold."""
+    """One pair: BGR images, truth d = x_left - x_right (NaN unknown), visible pixels, range [minimum, maximum), threshold.
+
+    `quantum_px` is the step in which the truth is stored.
+    """
 
     name: str
     left: NDArray[np.uint8]
@@ -30,6 +33,7 @@ class Case:
     visible: Mask
     minimum: int
     maximum: int
+    quantum_px: float
     threshold_px: float = 2.0
 
 
@@ -79,12 +83,12 @@ def _visible_by_depth_order(left: Float32) -> Mask:
 
 def _case(
     name: str, left: Path, right: Path, truth: Float32, *, right_truth: Float32 | None = None, visible: Mask | None = None,
-    threshold_px: float = 2.0,
+    quantum_px: float, threshold_px: float = 2.0,
 ) -> Case:  # fmt: skip
     if visible is None:
         visible = _visible_from_both(truth, right_truth) if right_truth is not None else _visible_by_depth_order(truth)
     labels = -(-(int(np.ceil(np.nanmax(truth))) + 8) // 16) * 16
-    return Case(name, _colour(left), _colour(right), truth, visible & np.isfinite(truth), 0, labels, threshold_px)
+    return Case(name, _colour(left), _colour(right), truth, visible & np.isfinite(truth), 0, labels, quantum_px, threshold_px)
 
 
 def motorcycle_truth(folder: Path) -> Float32:
@@ -110,22 +114,24 @@ def cases() -> Iterator[Case]:
     for scene in ("barn2", "bull", "sawtooth", "venus"):
         f = d / "mb2001" / scene
         truth, right = (_truth(f / n, 8) for n in ("disp2.png", "disp6.png"))
-        yield _case(f"mb01/{scene}", f / "im2.png", f / "im6.png", truth, right_truth=right)
+        yield _case(f"mb01/{scene}", f / "im2.png", f / "im6.png", truth, right_truth=right, quantum_px=1 / 8)
     for scene in ("cones", "teddy"):
         f = d / "mb2003" / scene
         truth, right = (_truth(f / n, 4) for n in ("disp2.png", "disp6.png"))
-        yield _case(f"mb03/{scene}", f / "im2.png", f / "im6.png", truth, right_truth=right)
+        yield _case(f"mb03/{scene}", f / "im2.png", f / "im6.png", truth, right_truth=right, quantum_px=1 / 4)
     f = d / "mb2005_06/Cloth3"
     truth, right = (_truth(f / n, 2) for n in ("disp1.png", "disp5.png"))
-    yield _case("mb05/Cloth3", f / "view1.png", f / "view5.png", truth, right_truth=right)
+    yield _case("mb05/Cloth3", f / "view1.png", f / "view5.png", truth, right_truth=right, quantum_px=1 / 2)
     f = d / "mb2005_06/Aloe"
-    yield _case("mb06/Aloe", f / "view1.png", f / "view5.png", _truth(f / "disp1.png", 2))
+    yield _case("mb06/Aloe", f / "view1.png", f / "view5.png", _truth(f / "disp1.png", 2), quantum_px=1 / 2)
     f = d / "mb2014/Motorcycle-perfect-Q"
-    yield _case("mb14/Motorcycle", f / "motorcycle_left.png", f / "motorcycle_right.png", motorcycle_truth(d))
+    yield _case("mb14/Motorcycle", f / "motorcycle_left.png", f / "motorcycle_right.png", motorcycle_truth(d), quantum_px=0.0)
     f = d / "mb2014/Adirondack-perfect-Q"
     mask = read_image(f / "Adirondack_mask.png")
     visible = (mask if mask.ndim == 2 else mask[..., 0]) == 255
     truth = _truth(f / "Adirondack_gt.png", 1) + np.float32(0.5)  # whole pixels, floored
-    yield _case("mb14/Adirondack", f / "Adirondack_left.png", f / "Adirondack_right.png", truth, visible=visible)
+    yield _case("mb14/Adirondack", f / "Adirondack_left.png", f / "Adirondack_right.png", truth, visible=visible, quantum_px=1.0)
     f = d / "kitti2012_gt"
-    yield _case("kitti12", f / "kittiL.png", f / "kittiR.png", _truth(f / "disp_gt.png", 256), threshold_px=3.0)
+    yield _case(
+        "kitti12", f / "kittiL.png", f / "kittiR.png", _truth(f / "disp_gt.png", 256), quantum_px=1 / 256, threshold_px=3.0
+    )
