@@ -2,7 +2,8 @@
 something, for they return numbers from anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,6 +48,8 @@ class Joint:
     rms_px: float
     pair_rms_px: Array
     """(M, 3) left, right, both"""
+    unseen: list[str]
+    """names of pairs with corners that the lenses found do not reach"""
 
 
 @dataclass(slots=True)
@@ -89,9 +92,10 @@ def solve_camera(seen: Corners, side: Literal["left", "right"], model: str) -> M
     points = [seen.board_m.astype(np.float32)] * len(images)
     unknown: Any = None  # for K and D; the type stubs do not know that they may be absent
     try:
-        rms, K, D, rotations, translations, sigma, _, each = cv2.calibrateCameraExtended(
-            points, images, size, unknown, unknown, flags=MODELS[model], criteria=_CRITERIA
-        )
+        with _one_thread():
+            rms, K, D, rotations, translations, sigma, _, each = cv2.calibrateCameraExtended(
+                points, images, size, unknown, unknown, flags=MODELS[model], criteria=_CRITERIA
+            )
     except cv2.error as error:
         raise CalibrationError(f"{side} camera: cannot be solved ({error.err}); {_ADVICE_BOARD}") from error
     if not (np.isfinite(rms) and np.isfinite(K).all() and np.isfinite(D).all()):
@@ -125,39 +129,40 @@ def solve_camera(seen: Corners, side: Literal["left", "right"], model: str) -> M
 def solve_both(seen: Corners, mono: tuple[Mono, Mono], agreed: CornerOrder, model: str) -> Joint:
     """Both cameras, the motion between them and all poses at once, from the single cameras and the motion the pairs agree on.
 
+    The result is not judged here, so that a caller may look for the pairs to blame: see `check_joint`.
+
     All intrinsics are refined: measured on four real sets, pairs left out of the solution are predicted better than with the
     intrinsics of the single cameras (or as well), and OpenCV's divergence with eight coefficients is avoided.
 
     Raises
     ------
     CalibrationError
-        No solution, or an impossible camera.
+        No solution.
     """
     n = len(seen.left)
     flags = cv2.CALIB_USE_INTRINSIC_GUESS | cv2.CALIB_USE_EXTRINSIC_GUESS | MODELS[model]
     K, D = [camera.K.copy() for camera in mono], [camera.distortion.copy() for camera in mono]  # OpenCV writes into them
     try:
-        _, K_left, D_left, K_right, D_right, R, t, _, _, rotations, translations, _ = cv2.stereoCalibrateExtended(
-            [seen.board_m.astype(np.float32)] * n,
-            [uv.astype(np.float32) for uv in seen.left],
-            [uv.astype(np.float32) for uv in seen.right],
-            K[0],
-            D[0],
-            K[1],
-            D[1],
-            seen.sizes[0],
-            agreed.R_right_left.copy(),
-            agreed.t_right_left_m.reshape(3, 1).copy(),
-            flags=flags,
-            criteria=_CRITERIA,
-        )
+        with _one_thread():
+            _, K_left, D_left, K_right, D_right, R, t, _, _, rotations, translations, each = cv2.stereoCalibrateExtended(
+                [seen.board_m.astype(np.float32)] * n,
+                [uv.astype(np.float32) for uv in seen.left],
+                [uv.astype(np.float32) for uv in seen.right],
+                K[0],
+                D[0],
+                K[1],
+                D[1],
+                seen.sizes[0],
+                agreed.R_right_left.copy(),
+                agreed.t_right_left_m.reshape(3, 1).copy(),
+                flags=flags,
+                criteria=_CRITERIA,
+            )
     except cv2.error as error:
         raise CalibrationError(f"the two cameras cannot be solved together ({error.err}); {_ADVICE_BOARD}") from error
     if not (np.isfinite(R).all() and np.isfinite(t).all()):
         raise CalibrationError(f"the motion between the cameras is not finite; {_ADVICE_BOARD}")
     left, right = _camera(K_left, D_left, seen.sizes[0], model), _camera(K_right, D_right, seen.sizes[1], model)
-    _check_camera(left, "left", model)
-    _check_camera(right, "right", model)
     rig = StereoRig(left, right, nearest_rotation(R), np.ravel(t))
     squared = np.empty((n, 2))
     for i in range(n):
@@ -167,20 +172,52 @@ def solve_both(seen: Corners, mono: tuple[Mono, Mono], agreed: CornerOrder, mode
             ((camera.project(points) - uv) ** 2).sum(-1).mean()
             for camera, points, uv in ((left, in_left, seen.left[i]), (right, in_right, seen.right[i]))
         ]
-    blind = np.flatnonzero(np.isnan(squared).any(1))
-    if len(blind):
-        raise CalibrationError(
-            f"the lenses found ({model}) cannot see the board of {seen.names[blind[0]]} where its corners are; use another"
-            " --model, or leave this pair out"
-        )
-    return Joint(rig, float(np.sqrt(squared.mean())), np.sqrt(np.column_stack([squared, squared.mean(1)])))
+    lost = np.isnan(squared)  # beyond the fold of the distortion; OpenCV goes on there
+    squared = np.where(lost, np.asarray(each, np.float64).reshape(n, 2) ** 2, squared)
+    unseen = [seen.names[i] for i in np.flatnonzero(lost.any(1))]
+    return Joint(rig, float(np.sqrt(squared.mean())), np.sqrt(np.column_stack([squared, squared.mean(1)])), unseen)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV's solvers add up in the order in which their threads finish; with one, equal corners give equal bytes."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _camera(K: ArrayLike, D: ArrayLike, size: tuple[int, int], model: str) -> Camera:
     return Camera.from_matrix(K, np.ravel(D)[: COEFFICIENTS[model]], size)
 
 
-def _check_camera(camera: Camera, side: str, model: str) -> None:
+def check_joint(joint: Joint, seen: Corners, model: str) -> None:
+    """Refuse a rig that does not explain its corners, or whose lenses cannot be inverted all over the image.
+
+    Raises
+    ------
+    CalibrationError
+    """
+    limit = rms_limit_px(seen.sizes)
+    worst = sorted(zip(joint.pair_rms_px[:, 2], seen.names, strict=True), reverse=True)[:3]
+    if not joint.rms_px <= limit:
+        raise CalibrationError(
+            f"no rig explains all pairs: {joint.rms_px:.2f} px rms (limit {limit:.2f} px), while each camera alone is fine; the"
+            f" worst are {'; '.join(f'{name}: {error:.1f} px' for error, name in worst)}. Was each pair taken at one moment, by"
+            " the same two cameras, and do the names pair up?"
+        )
+    if joint.unseen:
+        raise CalibrationError(
+            f"the lenses found ({model}) do not reach the corners of {joint.unseen[0]}; try another --model, or leave this pair"
+            " out"
+        )
+    check_invertible(joint.rig.left, "left", model)
+    check_invertible(joint.rig.right, "right", model)
+
+
+def check_invertible(camera: Camera, side: str, model: str) -> None:
     """The distortion must be invertible all over the image: what folds back sends two directions to one pixel."""
     x, y = np.linspace(0.0, camera.width - 1.0, 33), np.linspace(0.0, camera.height - 1.0, 33)
     edge = np.concatenate(
@@ -189,10 +226,9 @@ def _check_camera(camera: Camera, side: str, model: str) -> None:
     radius = np.linalg.norm(camera.unproject(edge)[:, :2], axis=-1)
     fold = camera.fold_radius()
     if not (radius < fold).all():
-        advice = "use --model radtan4 or radtan5, and " if model == "radtan8" else "use --model radtan4, or "
         raise CalibrationError(
-            f"{side} camera: the distortion found folds back {np.degrees(np.arctan(fold)):.1f} degrees off the axis, inside the"
-            f" image; {advice}hold the board into the corners of the image too"
+            f"{side} camera: the distortion found ({model}) folds back {np.degrees(np.arctan(fold)):.1f} degrees off the axis,"
+            " inside the image; hold the board into the corners of the image too, or try another --model"
         )
 
 

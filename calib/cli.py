@@ -160,14 +160,12 @@ def _other_board(images: Sequence[Path], views: "BoardViews", target: "Target") 
 def _table(result: "SolveResult") -> list[str]:
     """The errors of each pair, the worst first, and what there is to say."""
     used = sorted((pair for pair in result.pairs if pair.used), key=lambda pair: -(pair.rms_px or 0.0))
-    unused = [pair for pair in result.pairs if not pair.used]
-    width = max(len("pair"), *(len(pair.name) for pair in result.pairs))
+    width = max(len("pair"), *(len(pair.name) for pair in used))
     lines = [f"{'pair':{width}}  both px  left px  right px  detector"]
     for pair in used:
         how = pair.left_detector if pair.left_detector == pair.right_detector else f"{pair.left_detector}, {pair.right_detector}"
         mark = "  corner order repaired" if pair.repaired else ""
         lines.append(f"{pair.name:{width}}  {pair.rms_px:7.3f}  {pair.left_rms_px:7.3f}  {pair.right_rms_px:8.3f}  {how}{mark}")
-    lines += [f"{pair.name:{width}}  left out: {pair.problem}" for pair in unused]
     lines += [f"note: {note}" for note in result.notes]
     rig = result.rig
     lines += [

@@ -25,6 +25,7 @@ def describe(rig: StereoRig) -> list[str]:
     pan, tilt = np.degrees(np.arctan2(axis[0], axis[2])), np.degrees(np.arcsin(np.clip(-axis[1], -1.0, 1.0)))
     roll = np.degrees(np.arctan2(-up[0], up[1]))
     between = angle_deg(rig.R_right_left)
+    pan, tilt, roll = (round(float(angle), 3) + 0.0 for angle in (pan, tilt, roll))  # + 0.0: no minus sign before zero
     lines.append(f"angles {between:.3f} degrees between the cameras: pan {pan:+.3f}, tilt {tilt:+.3f}, roll {roll:+.3f}")
     if rig.is_rectified:
         lines.append(f"rectified: yes; focal length {rig.focal_px:.3f} px, doffs {rig.doffs_px:.3f} px")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calib.adjust import COEFFICIENTS, MODELS, Corners, Joint, Mono, rms_limit_px, solve_both
+from calib.adjust import COEFFICIENTS, MODELS, Corners, Joint, Mono, check_joint, rms_limit_px, solve_both
 from calib.corner_order import agree_on_order
 from calib.detect import Detection, PairView
 from calib.errors import CalibrationError, UsageError
@@ -24,6 +24,7 @@ _CONTRADICTION_RAD = 0.03
 _OUTLIER = 6.0  # times the median pair's rms
 _OUTLIER_SHARE_OF_LIMIT = 0.3  # of the error at which a calibration is refused; smaller errors are never outliers
 _MOST_OUTLIERS = 0.2  # of the pairs
+_DOUBTFUL_SHARE = 0.33  # of that error, for one camera alone
 _UNSTEADY, _UNSTEADY_PX = 2.0, 0.2  # joint rms over mono rms, and least joint rms
 
 
@@ -179,7 +180,7 @@ def _solve(seen: Corners, target: Target, model: str) -> _Solution:
     if bad and len(far | bad) <= _most_outliers(len(right)):
         far |= bad
         part, mono, joint = joint_of([i for i in kept if i not in bad], mono)
-    _check_rms(joint, part)
+    check_joint(joint, part, model)
     used = [i for i in range(len(right)) if i not in far]
     return _Solution(model, part, mono, joint, used, {i for i, choice in enumerate(agreed.choice) if choice}, far)
 
@@ -225,17 +226,6 @@ def _outliers(values: Array, times: float, floor: float) -> set[int]:
     return {int(i) for i in found} if len(found) <= _most_outliers(len(values)) else set()
 
 
-def _check_rms(joint: Joint, kept: Corners) -> None:
-    limit = rms_limit_px(kept.sizes)
-    if joint.rms_px > limit:
-        worst = sorted(zip(joint.pair_rms_px[:, 2], kept.names, strict=True), reverse=True)[:3]
-        raise CalibrationError(
-            f"no rig explains all pairs: {joint.rms_px:.2f} px rms (limit {limit:.2f} px), while each camera alone is fine; the"
-            f" worst are {'; '.join(f'{name}: {error:.1f} px' for error, name in worst)}. Was each pair taken at one moment, by"
-            " the same two cameras, and do the names pair up?"
-        )
-
-
 def _notes(results: Sequence[PairResult], rig: StereoRig, solution: _Solution) -> tuple[str, ...]:
     notes = []
     for i, result in enumerate(results, 1):
@@ -256,6 +246,11 @@ def _notes(results: Sequence[PairResult], rig: StereoRig, solution: _Solution) -
         notes.append(
             f"both cameras together miss by {rms_px:.2f} px rms, each alone by {alone:.2f} px: the pictures of a pair may not be"
             " of the same moment, or the cameras moved against each other"
+        )
+    if alone > _DOUBTFUL_SHARE * rms_limit_px(solution.kept.sizes):
+        notes.append(
+            f"single cameras miss by up to {alone:.2f} px rms, several times what sharp corners give: the lens may be wider than"
+            f" {solution.model} can say (a fisheye?), or the board bent; depths suffer most towards the image's corners"
         )
     x, y, _ = rig.centre_right_m
     if x < 0.0 and abs(x) > abs(y):
