@@ -3,17 +3,13 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.errors import QualityError, UsageError
-from calib.rig import Image, Mask, RectifiedPair, StereoRig
-
-Float32 = NDArray[np.float32]
-Index = NDArray[np.intp]
+from calib.rig import RectifiedPair, StereoRig
+from stereo.sparse_matches import Index, Points, match_corners, row_offsets, supported
 
 MATCHES_NEEDED = 24
 """supported matches below which no range is given: a percentile of fewer is a guess"""
@@ -23,24 +19,13 @@ _SMALLEST_MATCHED_PART = 0.05
 """part of the left corners that must be matched; real pairs reach 0.2 to 0.75, a checkerboard matched at random 0.02"""
 
 _DETECTION_PIXELS = 1_200_000
-_CELL_COUNT = 800
-_SMALLEST_CELL_PX = 24
 _CORNERS_PER_CELL = (6, 12)
 """left, right: more on the right, since the cells of one point differ between the views"""
-_CORNER_FLOOR = 2.0
-"""smallest eigenvalue of the gradient matrix on a grey range of 255: below it a corner is sensor noise"""
-_PATCH = np.arange(-8, 9, 2)
-_BORDER = 9
-_SMALLEST_CORRELATION = 0.7
-_RATIO = 0.8
-_SUPPORTERS, _SUPPORTING_PART = 3, 0.1
-"""neighbours that must agree with a match: their number, and their part of all neighbours"""
 _WIDE_ROWS, _NARROW_ROWS = 20, 2
 _CHANCE_ROWS = (-47, 47)
 """rows between a point and those of the chance tests: farther than a patch is tall"""
 _CHANCE_WINDOW_PX, _GROUP_PX = 16.0, 3.0
 """half widths of the windows in which matches by chance, and matches, are counted"""
-_SUPPORT_RADIUS_PX = 48
 _SMALLEST_GROUP, _SMALLEST_GROUP_PART = 6.0, 0.004
 """matches at about one disparity that count as an end of the range: their number, and their part of all matches"""
 _SMALLEST_MARGIN_PX = 4
@@ -173,12 +158,12 @@ def range_from_matches(pair: RectifiedPair) -> SearchRange:
     factor = min(1.0, math.sqrt(_DETECTION_PIXELS / (height * width)))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     scale_x, scale_y = width / size[0], height / size[1]
-    left = _Points.find(pair.left, pair.left_valid, size, _CORNERS_PER_CELL[0])
-    right = _Points.find(pair.right, pair.right_valid, size, _CORNERS_PER_CELL[1])
-    rough = _match(left, right, band=_WIDE_ROWS, offset=0)
+    left = Points.find(pair.left, pair.left_valid, size, _CORNERS_PER_CELL[0])
+    right = Points.find(pair.right, pair.right_valid, size, _CORNERS_PER_CELL[1])
+    rough = match_corners(left, right, band=_WIDE_ROWS, offset=0)
     offset = round(float(np.median(rough.row_offset))) if len(rough.x) else 0
-    matches = _supported(_match(left, right, band=_NARROW_ROWS, offset=offset))
-    tests = [_supported(_match(left, right, band=_NARROW_ROWS, offset=offset + rows)) for rows in _CHANCE_ROWS]
+    matches = supported(match_corners(left, right, band=_NARROW_ROWS, offset=offset))
+    tests = [supported(match_corners(left, right, band=_NARROW_ROWS, offset=offset + rows)) for rows in _CHANCE_ROWS]
     chance = max(len(test.x) for test in tests)
     count = len(matches.x)
     needed = max(MATCHES_NEEDED, math.ceil(_CHANCE_FACTOR * chance), math.ceil(_SMALLEST_MATCHED_PART * len(left.x)))
@@ -195,7 +180,7 @@ def range_from_matches(pair: RectifiedPair) -> SearchRange:
     if pair.rig is not None:
         # Nothing lies behind infinity; noise there may, by a pixel or two. Matches that do say more than the rig does.
         low = max(low, min(-pair.rig.doffs_px, far) - _SMALLEST_MARGIN_PX / 2)
-    rows = _row_offsets(left, right, matches) * scale_y
+    rows = row_offsets(left, right, matches) * scale_y
     return SearchRange(
         max(math.floor(low), 1 - width),
         min(math.ceil(high) + 1, width),
@@ -204,131 +189,6 @@ def range_from_matches(pair: RectifiedPair) -> SearchRange:
         row_offset_px=float(np.median(rows)),
         row_error_px=float(np.median(np.abs(rows))),
     )
-
-
-class _Points(NamedTuple):
-    """Corners in row-major order, their patches, and the smoothed image for more patches."""
-
-    x: Index
-    y: Index
-    patches: Float32
-    """(N, 81) without mean, of unit length: a dot product is the normalised cross-correlation"""
-    smooth: Float32
-
-    @classmethod
-    def find(cls, image: Image, valid: Mask, size: tuple[int, int], per_cell: int) -> "_Points":
-        grey, seen = _grey(image, valid, size)
-        x, y = _corners(grey, seen, per_cell)
-        smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
-        return cls(x, y, _patches(smooth, x, y), smooth)
-
-
-class _Matches(NamedTuple):
-    """Pairs of corners; `left` and `right` index the points."""
-
-    left: Index
-    right: Index
-    x: Index
-    y: Index
-    disparity: Index
-    row_offset: Index
-
-    def take(self, chosen: NDArray[np.bool_]) -> "_Matches":
-        return _Matches(*(part[chosen] for part in self))
-
-
-def _grey(image: Image, valid: Mask, size: tuple[int, int]) -> tuple[Float32, Mask]:
-    """Grey, shrunk to `size`, its 1st and 99th percentile at 0 and 255; and the pixels that hold data alone."""
-    grey = image.astype(np.float32)
-    if grey.ndim == 3:
-        grey = cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY)  # type: ignore[assignment]
-    seen = valid & np.isfinite(grey)
-    if not seen.all():
-        grey[~seen] = float(grey[seen].mean()) if seen.any() else 0.0  # keeps NaN out of the filters
-    if size != grey.shape[::-1]:
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        seen = cv2.resize(seen.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
-    sample = grey[::3, ::3][seen[::3, ::3]]
-    low, high = np.percentile(sample, [1.0, 99.0]) if sample.size else (0.0, 0.0)
-    if not high > low:
-        return np.zeros_like(grey), seen
-    return ((grey - np.float32(low)) * np.float32(255.0 / (high - low))).astype(np.float32), seen
-
-
-def _corners(grey: Float32, seen: Mask, per_cell: int) -> tuple[Index, Index]:
-    """The strongest corners of each grid cell whose patch lies in the image and on data, in row-major order."""
-    height, width = grey.shape
-    if min(height, width) <= 2 * _BORDER:
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    strength = np.asarray(cv2.cornerMinEigenVal(grey, 5, ksize=3))
-    if not seen.all():
-        inside = cv2.erode(seen.astype(np.uint8), np.ones((2 * _BORDER + 1,) * 2, np.uint8))
-        strength[inside == 0] = 0.0
-    inner = np.zeros_like(seen)
-    inner[_BORDER:-_BORDER, _BORDER:-_BORDER] = True
-    peak = inner & (strength > _CORNER_FLOOR) & (strength == cv2.dilate(strength, np.ones((5, 5), np.uint8)))
-    y, x = np.nonzero(peak)
-    cell = max(_SMALLEST_CELL_PX, round(math.sqrt(height * width / _CELL_COUNT)))
-    index = y // cell * (width // cell + 1) + x // cell
-    order = np.lexsort((-strength[y, x], index))
-    ordered = index[order]
-    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    chosen = np.sort(order[rank < per_cell])
-    return x[chosen], y[chosen]
-
-
-def _patches(smooth: Float32, x: Index, y: Index) -> Float32:
-    patch = smooth[(y[:, None] + _PATCH)[:, :, None], (x[:, None] + _PATCH)[:, None, :]].reshape(len(x), _PATCH.size**2)
-    patch = patch - patch.mean(axis=1, keepdims=True)
-    return np.asarray(patch / np.maximum(np.linalg.norm(patch, axis=1, keepdims=True), 1e-6), np.float32)
-
-
-def _match(left: _Points, right: _Points, *, band: int, offset: int) -> _Matches:
-    """Mutual best matches with |y_left - y_right - offset| <= band, clearly better than the second best of that band."""
-    n, m = len(left.x), len(right.x)
-    best, second = np.full(n, -2.0, np.float32), np.full(n, -2.0, np.float32)
-    partner: Index = np.zeros(n, np.intp)
-    best_back: Float32 = np.full(m, -2.0, np.float32)
-    partner_back: Index = np.full(m, -1, np.intp)
-    for i in range(0, n, 256):  # rows ascend, so a block of points meets a block of rows
-        j = min(n, i + 256)
-        low = int(np.searchsorted(right.y, left.y[i] - offset - band, "left"))
-        high = int(np.searchsorted(right.y, left.y[j - 1] - offset + band, "right"))
-        if low == high:
-            continue
-        correlation = left.patches[i:j] @ right.patches[low:high].T
-        correlation[np.abs(left.y[i:j, None] - offset - right.y[None, low:high]) > band] = -2.0
-        argument = correlation.argmax(axis=1)
-        best[i:j], partner[i:j] = correlation[np.arange(j - i), argument], low + argument
-        back = correlation.argmax(axis=0)
-        value = correlation[back, np.arange(high - low)]
-        better = value > best_back[low:high]
-        best_back[low:high][better], partner_back[low:high][better] = value[better], i + back[better]
-        correlation[np.abs(right.x[None, low:high] - right.x[low + argument][:, None]) <= 3] = -2.0
-        second[i:j] = correlation.max(axis=1)
-    good = (best > _SMALLEST_CORRELATION) & (1.0 - best < _RATIO * (1.0 - second))
-    if m:
-        good &= partner_back[partner] == np.arange(n)
-    a = np.flatnonzero(good)
-    b = partner[a]
-    return _Matches(a, b, left.x[a], left.y[a], left.x[a] - right.x[b], left.y[a] - right.y[b])
-
-
-def _supported(matches: _Matches) -> _Matches:
-    """The matches with at least a few neighbours, and a part of them, on about the same disparity."""
-    x, y, d = (part.astype(np.float32) for part in (matches.x, matches.y, matches.disparity))
-    good = np.zeros(len(x), np.bool_)
-    for i in range(0, len(x), 128):
-        j = min(len(x), i + 128)
-        low = int(np.searchsorted(y, y[i] - _SUPPORT_RADIUS_PX, "left"))
-        high = int(np.searchsorted(y, y[j - 1] + _SUPPORT_RADIUS_PX, "right"))
-        distance = np.hypot(x[i:j, None] - x[None, low:high], y[i:j, None] - y[None, low:high])
-        near = distance <= _SUPPORT_RADIUS_PX
-        # A surface may slant: a tenth of a pixel of disparity per pixel.
-        agree = near & (np.abs(d[i:j, None] - d[None, low:high]) <= 2.0 + 0.1 * distance)
-        others = agree.sum(axis=1) - 1
-        good[i:j] = (others >= _SUPPORTERS) & (others >= _SUPPORTING_PART * (near.sum(axis=1) - 1))
-    return matches.take(good)
 
 
 def _extent(disparity: Index, chance: Index) -> tuple[float, float]:
@@ -350,17 +210,6 @@ def _count_within(values: NDArray[np.float64], centres: NDArray[np.float64], rad
     return (np.searchsorted(values, centres + radius, "right") - np.searchsorted(values, centres - radius, "left")).astype(
         np.float64
     )
-
-
-def _row_offsets(left: _Points, right: _Points, matches: _Matches) -> NDArray[np.float64]:
-    """y_left - y_right of each match, to a fraction of a pixel: the vertex of the correlation over three rows."""
-    x, y = right.x[matches.right], right.y[matches.right]
-    patch = left.patches[matches.left]
-    # The rows above and below keep the patch inside: `_BORDER` is one more than its half height.
-    above, here, below = (np.einsum("ij,ij->i", patch, _patches(right.smooth, x, y + dy)).astype(np.float64) for dy in (-1, 0, 1))
-    bend = above - 2.0 * here + below
-    vertex = np.where(bend < -1e-6, 0.5 * (above - below) / np.where(bend < -1e-6, bend, -1.0), 0.0)
-    return np.asarray(matches.row_offset - np.clip(vertex, -1.0, 1.0))
 
 
 def _length_m(text: str, whole: str) -> float:
