@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -94,6 +94,40 @@ def output_folder(path: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder}: cannot hold results: {_advice(error)}") from error
     return folder
+
+
+def refuse_overwriting(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
+    """Refuse results that would replace a file they are made from. Call it before the first result is written.
+
+    Parameters
+    ----------
+    outputs : paths to be written; those that do not exist yet are fine
+    inputs : paths that are read; those that do not exist are left to their reader
+
+    Raises
+    ------
+    OutputError
+        An output is the same file as an input (links followed), or a name that the system cannot hold.
+    """
+    known = [(Path(each), status) for each in inputs if (status := _status(Path(each))) is not None]
+    for output in map(Path, outputs):
+        try:
+            status = output.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{output}: cannot be written: {_advice(error)}") from error
+        for source, other in known:
+            if os.path.samestat(status, other):
+                named = "" if source == output else f" ({source})"
+                raise OutputError(f"{output}: would overwrite an input{named}; nothing was written; choose another place")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
 
 
 def sha256(path: str | Path) -> str:

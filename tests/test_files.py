@@ -174,3 +174,30 @@ def test_read_bytes_refuses_what_is_no_plain_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has 0.002 MB, too many for a rig \(limit 0.001 MB\)"):
         files.read_bytes(tmp_path / "good.yaml", kind="rig", limit_bytes=1000)
     assert files.read_bytes(tmp_path / "good.yaml", limit_bytes=2000) == b"x" * 2000
+
+
+@pytest.mark.parametrize("way", ["same", "dotted", "symbolic", "hard"])
+def test_an_output_that_is_an_input_is_refused(tmp_path: Path, way: str) -> None:
+    (tmp_path / "folder").mkdir()
+    source, output = tmp_path / "left.png", tmp_path / "other.png"
+    source.write_bytes(b"photo")
+    if way == "same":
+        output = source
+    elif way == "dotted":
+        output = tmp_path / "folder" / ".." / "left.png"
+    elif way == "symbolic":  # the input is the link: its target is what would be lost
+        source.rename(output)
+        source.symlink_to(output)
+    else:
+        os.link(source, output)
+    with pytest.raises(OutputError, match=r"would overwrite an input.*choose another place"):
+        files.refuse_overwriting([tmp_path / "new.png", output], [tmp_path / "absent.png", source])
+
+
+def test_other_outputs_are_allowed(tmp_path: Path) -> None:
+    for name in ("left.png", "old.png"):
+        (tmp_path / name).write_bytes(b"equal bytes are not one file")
+    absent = tmp_path / "absent.png"
+    files.refuse_overwriting([absent, tmp_path / "old.png"], [absent, tmp_path / "left.png", tmp_path / ("x" * 300)])
+    with pytest.raises(OutputError, match="the name is too long"):
+        files.refuse_overwriting([tmp_path / ("x" * 300)], [tmp_path / "left.png"])
