@@ -1,30 +1,34 @@
 """`match`: a rectified pair to a signed disparity map with an error bar for every pixel."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.errors import InputError, UsageError
+from calib.images import to_grey
 from calib.rig import Image, Mask, RectifiedPair
 from stereo.kernels import clean, planes, select, sweeps
 from stereo.maps import DisparityMap
 from stereo.search_range import range_from_matches
-from stereo.settings import MatcherSettings, preset_settings
+from stereo.settings import DEFAULT_PRESET, MatcherSettings, preset_settings
 from stereo.workspace import Workspace, lease
 
 MAX_LABELS = 16_384
 """widest search range, px"""
+MAX_OFFSET_PX = 2**20
+"""farthest candidate, px"""
 MIN_SIZE = 5
 """smallest image side, px: one census window"""
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
+_STRETCH_PERCENTILES, _STRETCH_BYTES = (0.5, 99.5), (13, 242)
 # Gated plane fit: constants of the ablation in bench/accuracy.py; flat around these values.
 _PLANE_RADIUS, _PLANE_STEP = 4, 2
 _PLANE_GATE_PX, _PLANE_GATE_GREY, _PLANE_RIDGE = 1.5, 25.0, 0.5
@@ -38,7 +42,7 @@ def match(
     right: Image | None = None,
     *,
     search_range: tuple[int, int] | None = None,
-    preset: str = "balanced",
+    preset: str | None = None,
     settings: MatcherSettings | None = None,
     threads: int | None = None,
 ) -> DisparityMap:
@@ -52,7 +56,7 @@ def match(
     search_range
         Candidates [min, max) in px, of any sign; found from sparse matches when not given.
     preset
-        "balanced", the only one so far.
+        "balanced" (the default, and the only one so far).
     settings
         Constants instead of a preset's.
     threads
@@ -62,12 +66,14 @@ def match(
     -------
     DisparityMap
         d = x_left - x_right, px; NaN where there is no answer, with the `Reason`. A pixel at the edge of the search range keeps
-        its value and carries `Reason.RANGE_EDGE` as a warning.
+        its value and carries `Reason.RANGE_EDGE` as a warning. The plane fit may move a value out of the range by a part of a px.
+        The map does not depend on the place of the range: a pair shifted by k px gives the same map, shifted, bit for bit, for
+        disparities up to 8192 px. Where one image has no texture at all every pixel is `Reason.AMBIGUOUS`.
 
     Raises
     ------
     UsageError
-        An empty or too wide range, an unknown preset, or fewer than 1 thread.
+        An empty or too wide range, an unknown preset, a preset beside settings, or fewer than 1 thread.
     InputError
         Images of different size or type, or smaller than 5 x 5.
     QualityError
@@ -80,7 +86,9 @@ def match(
     H. Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual Information", IEEE PAMI 30(2), 2008.
     """
     pair = _as_pair(left, right)
-    chosen = preset_settings(preset) if settings is None else settings
+    if preset is not None and settings is not None:
+        raise UsageError(f"preset {preset!r} and settings are both given; give one of them")
+    chosen = settings if settings is not None else preset_settings(preset or DEFAULT_PRESET)
     workers = 2 if threads is None else threads
     if workers < 1:
         raise UsageError(f"threads is {workers}; it must be at least 1")
@@ -99,7 +107,7 @@ def match(
 def _checked_range(search_range: tuple[int, int]) -> tuple[int, int]:
     try:
         minimum, maximum = (int(v) for v in search_range)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"search_range is {search_range!r}; it must be two whole numbers (min, max), in px") from None
     if (minimum, maximum) != tuple(search_range):
         raise UsageError(f"search_range is {search_range!r}; it must be two whole numbers (min, max), in px")
@@ -107,6 +115,8 @@ def _checked_range(search_range: tuple[int, int]) -> tuple[int, int]:
         raise UsageError(f"search range {minimum}:{maximum} is empty; the range is [MIN, MAX) with MIN < MAX")
     if maximum - minimum > MAX_LABELS:
         raise UsageError(f"search range {minimum}:{maximum} spans {maximum - minimum} px; the limit is {MAX_LABELS}")
+    if max(abs(minimum), abs(maximum)) > MAX_OFFSET_PX:
+        raise UsageError(f"search range {minimum}:{maximum} reaches beyond {MAX_OFFSET_PX} px; no image is as wide")
     return minimum, maximum
 
 
@@ -133,17 +143,18 @@ def _has_data(image: Image) -> Mask:
 
 
 def _grey_bytes(pair: RectifiedPair) -> tuple[planes.Bytes, planes.Bytes]:
-    """8-bit grey images; 16-bit and float ones are stretched, both by the same factor, from 0 to the pair's 99.9th percentile."""
-    grey = [image if image.ndim == 2 else cv2.cvtColor(cast(Any, image), cv2.COLOR_BGR2GRAY) for image in (pair.left, pair.right)]
+    """8-bit grey images. 16-bit and float ones are stretched, both alike: the 0.5th and 99.5th percentile of the pair become 13
+    and 242, so that a few hot or dead pixels do not decide the contrast.
+    """  # fmt: skip
+    grey = [to_grey(image) for image in (pair.left, pair.right)]
     if grey[0].dtype == np.uint8:
         return cast(planes.Bytes, grey[0]), cast(planes.Bytes, grey[1])
-    known = [g[v].astype(np.float32) for g, v in zip(grey, (pair.left_valid, pair.right_valid), strict=True)]
-    values = np.concatenate(known)
-    low = min(0.0, float(values.min(initial=0.0)))
-    high = float(np.percentile(values, 99.9)) if len(values) else 1.0
-    gain = np.float32(255.0 / (high - low)) if high > low else np.float32(1.0)
+    known = np.concatenate([g[v] for g, v in zip(grey, (pair.left_valid, pair.right_valid), strict=True)])
+    low, high = (float(v) for v in np.percentile(known, _STRETCH_PERCENTILES)) if len(known) else (0.0, 1.0)
+    gain = (_STRETCH_BYTES[1] - _STRETCH_BYTES[0]) / (high - low) if high > low else 1.0
     left, right = (
-        np.clip(np.rint((np.nan_to_num(g.astype(np.float32)) - np.float32(low)) * gain), 0, 255).astype(np.uint8) for g in grey
+        np.clip(np.rint((np.where(v, g, low).astype(np.float64) - low) * gain + _STRETCH_BYTES[0]), 0, 255).astype(np.uint8)
+        for g, v in zip(grey, (pair.left_valid, pair.right_valid), strict=True)
     )
     return left, right
 
@@ -151,6 +162,16 @@ def _grey_bytes(pair: RectifiedPair) -> tuple[planes.Bytes, planes.Bytes]:
 @cache
 def _helper() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="stereo-match")
+
+
+def _after_fork() -> None:
+    """A forked child has no worker thread, and a lock taken while forking would stay taken."""
+    _helper.cache_clear()
+    lease.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _both(workers: int, here: Callable[[], _A], there: Callable[[], _B]) -> tuple[_A, _B]:
@@ -168,8 +189,10 @@ def _match(
     left, right = _grey_bytes(pair)
     left_valid, right_valid = pair.left_valid, pair.right_valid
     height, width = left.shape
-    _fill_planes(space, left, right, left_valid, right_valid, minimum, settings, workers)
+    textured = _fill_planes(space, left, right, left_valid, right_valid, minimum, settings, workers)
     _aggregate(space, minimum, settings, workers)
+    if not textured:  # all candidates cost the same; what the borders leave is no answer
+        space.ambiguous[:] = True
     reason = np.empty((height, width), np.uint16)
     disparity, sigma = (np.empty((height, width), np.float32) for _ in range(2))
     half = height // 2
@@ -226,7 +249,8 @@ def _fill_planes(
     minimum: int,
     settings: MatcherSettings,
     workers: int,
-) -> None:
+) -> bool:
+    """The matching cost's planes and the penalties; False where an image has no texture at all."""
     height = len(left)
     (left_signed, left_mean), (right_signed, right_mean) = _both(
         workers, lambda: planes.gradient(left, left_valid), lambda: planes.gradient(right, right_valid)
@@ -243,6 +267,7 @@ def _fill_planes(
         planes.pack_right(framed, right_signed, right_gain, right_valid, minimum, space.right, 0, height)
 
     _both(workers, pack_left, pack_right)
+    return min(left_mean, right_mean) > 0.0
 
 
 def _aggregate(space: Workspace, minimum: int, settings: MatcherSettings, workers: int) -> None:

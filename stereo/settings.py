@@ -34,7 +34,7 @@ class MatcherSettings:
     p2_contrast: Annotated[float, _between(1.0, 1000.0)] = 15.0
     """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast)"""
     uniqueness_percent: Annotated[float, _between(0.0, 50.0)] = 5.0
-    """a pixel is ambiguous when another candidate, not a neighbour, costs less than this much more than the best"""
+    """a pixel is ambiguous when the best costs more than (100 - this) % of another candidate that is not its neighbour"""
     left_right_px: Annotated[float, _between(0.0, 100.0)] = 1.25
     """largest difference between the left disparity and the right image's own best; smaller = fewer answers, fewer wrong ones"""
     speckle_pixels: Annotated[int, _between(0, 1_000_000)] = 100
@@ -45,6 +45,9 @@ class MatcherSettings:
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self), include_extras=True).items():
             value = getattr(self, name)
+            kind = hint.__origin__
+            if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
+                raise ValueError(f"{name} must be {'a number' if kind is float else 'a whole number'}, got {value!r}")
             problem = hint.__metadata__[0](value)
             if problem is not None:
                 raise ValueError(f"{name} {problem}, got {value!r}")
@@ -53,6 +56,7 @@ class MatcherSettings:
 
 
 _PRESETS: dict[str, MatcherSettings] = {"balanced": MatcherSettings()}
+DEFAULT_PRESET = "balanced"
 PRESETS = tuple(_PRESETS)
 """names for `match(preset=...)`"""
 

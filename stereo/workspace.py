@@ -4,9 +4,12 @@ import threading
 
 import numpy as np
 
-from calib.errors import ResourceError
 from stereo.kernels import planes, select, sweeps
 from stereo.kernels.simd import FLOAT_LANES, LANES, WIDE_LANES, aligned
+from stereo.memory import require_memory
+
+_LARGEST_KEPT_BYTES = 2**30
+"""larger workspaces are given back at once: a giant pair should not hold its memory for the life of a process"""
 
 
 def required_bytes(height: int, width: int, labels: int) -> int:
@@ -58,19 +61,22 @@ class lease:  # noqa: N801 (used as `with lease(...)`)
         with lease._lock:
             space, lease._kept = lease._kept, None
         if space is None or space.key != self._key:
-            del space  # before the new one is made: the two need not fit side by side
-            try:
-                space = Workspace(*self._key)
-            except MemoryError:
-                height, width, labels = self._key
-                needed = required_bytes(height, width, labels) / 2**30
-                raise ResourceError(
-                    f"{width} x {height} px with {labels} disparities needs {needed:.1f} GiB, more than is free; "
-                    "narrow the range or use smaller images"
-                ) from None
+            space = None  # before the new one is made: the two need not fit side by side
+            height, width, labels = self._key
+            # asked before, because the system hands out memory that it does not have and ends the process later
+            what = f"matching {width} x {height} px over {labels} disparities"
+            require_memory(required_bytes(*self._key), what=what, advice="narrow the range or use smaller images")
+            space = Workspace(*self._key)
         self._space = space
         return space
 
     def __exit__(self, *_: object) -> None:
-        with lease._lock:
-            lease._kept = self._space
+        if required_bytes(*self._key) <= _LARGEST_KEPT_BYTES:
+            with lease._lock:
+                lease._kept = self._space
+
+    @classmethod
+    def forget(cls) -> None:
+        """Give the kept workspace back, with a new lock: for a process that has just been forked."""
+        cls._lock = threading.Lock()
+        cls._kept = None

@@ -1,5 +1,9 @@
 """`match` as a whole: known surfaces, laws, reasons, kinds of images and mistakes."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -176,6 +180,46 @@ def test_reasons(rng: np.random.Generator) -> None:
     assert (stranger.reason & Reason.SPECKLE != 0).any()
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_images_without_texture_give_no_answer(kind: type[np.generic]) -> None:
+    flat = np.full((40, 80), 7, kind)
+    found = match(flat, flat, search_range=(-20, 44))
+    assert not found.valid.any()
+    assert (found.reason & Reason.AMBIGUOUS != 0).all()
+
+
+def test_a_dead_and_a_hot_pixel_do_not_decide_the_contrast(rng: np.random.Generator) -> None:
+    left, right = (i.astype(np.float32) / 255 for i in scene(rng))
+    bare = match(left, right, search_range=(-2, 30))
+    left, right = left.copy(), right.copy()
+    left[3, 5], right[20, 20], right[50, 150] = -9999.0, 65000.0, 3e38
+    found = match(left, right, search_range=(-2, 30))
+    both = bare.valid & found.valid
+    assert both.sum() > 0.95 * bare.valid.sum()
+    assert (np.abs(found.disparity_px - bare.disparity_px)[both] < 0.5).mean() > 0.99
+
+
+def test_matches_at_once_and_in_a_forked_child(rng: np.random.Generator) -> None:
+    """The helper thread and the kept workspace belong to one process and one call at a time."""
+    left, right = scene(rng)
+    alone = match(left, right, search_range=(-2, 30)).disparity_px.tobytes()
+    with ThreadPoolExecutor(3) as pool:
+        together = pool.map(lambda _: match(left, right, search_range=(-2, 30)).disparity_px.tobytes(), range(9))
+        assert set(together) == {alone}
+    code = (
+        "import os, sys, signal, numpy as np\n"
+        "from stereo import match\n"
+        "i = np.random.default_rng(0).integers(0, 255, (40, 90), dtype=np.uint8)\n"
+        "match(i, i, search_range=(0, 8))\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    signal.alarm(20)\n"
+        "    os._exit(0 if match(i, i, search_range=(0, 8)).valid.any() else 9)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60).returncode == 0
+
+
 def test_nodata_is_not_matched_through(rng: np.random.Generator) -> None:
     left, right = scene(rng)
     holed = right.astype(np.float32)
@@ -197,6 +241,9 @@ def test_nodata_is_not_matched_through(rng: np.random.Generator) -> None:
         ({"search_range": (9, 5)}, UsageError, r"9:5 is empty"),
         ({"search_range": (0.5, 5)}, UsageError, r"two whole numbers"),
         ({"search_range": (0, 10**6)}, UsageError, r"spans 1000000 px; the limit is"),
+        ({"search_range": (10**30, 10**30 + 3)}, UsageError, r"reaches beyond 1048576 px"),
+        ({"search_range": (0, float("inf"))}, UsageError, r"two whole numbers"),
+        ({"preset": "balanced", "settings": MatcherSettings()}, UsageError, r"both given; give one"),
         ({"preset": "best"}, UsageError, r"preset 'best' is not known; use one of balanced"),
         ({"threads": 0}, UsageError, r"threads is 0; it must be at least 1"),
     ],

@@ -7,6 +7,7 @@ old binary. A torn, foreign or unwritable cache costs a compilation, never a cra
 import contextlib
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,12 @@ _SOURCES = Path(__file__).parent
 @cache
 def cache_folder() -> Path:
     """Where compiled kernels are kept: `STEREO_CACHE_DIR`, else the user's cache folder."""
-    root = os.environ.get("STEREO_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = os.environ.get("STEREO_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    if not root:
+        try:
+            root = str(Path.home() / ".cache")
+        except RuntimeError:  # a user without a home, as in a container
+            root = str(Path(tempfile.gettempdir()) / f"stereo-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(_SOURCES.glob("*.py")):
         digest.update(source.read_bytes())
@@ -56,8 +62,26 @@ class _Impl(caching.CompileResultCacheImpl):  # type: ignore[misc]
     _locator_classes = (_Locator,)
 
 
+class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
+    """Data files named after what they hold. Numba numbers them, so that two processes that compile at once may swap code."""
+
+    def save(self, key: Any, data: Any) -> None:
+        overloads = self._load_index()
+        overloads[key] = self._data_name(hashlib.sha256(repr(key).encode()).hexdigest()[:16])
+        self._save_data(overloads[key], data)
+        self._save_index(overloads)
+
+    def _data_name(self, number: Any) -> str:
+        return f"{self._index_name.removesuffix('.nbi')}.{number}.nbc"
+
+
 class _Cache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _Impl
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

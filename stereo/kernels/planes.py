@@ -67,7 +67,7 @@ def gradient(grey: Bytes, valid: Mask) -> tuple[NDArray[np.int16], float]:
 def gains(left_mean: float, right_mean: float) -> tuple[float, float]:
     """Factors that bring both gradients to one contrast, at half scale: 0.5 / sqrt(k) and 0.5 sqrt(k), k = left over right.
 
-    k is kept within [1/3, 3]; within 2 % it is taken as 1, so that a crop of a pair gives the same bytes.
+    k is kept within [1/3, 3]; sqrt(k) within 2 % of 1 is taken as 1, so that a crop of a pair gives the same bytes.
     """
     root = 1.0
     if min(left_mean, right_mean) > 0.0:

@@ -9,7 +9,7 @@ from stereo.kernels import compiled
 MARGIN = 4
 """px around the maps handed to the plane fit"""
 FRACTION = 1024
-"""labels are multiples of 1 / 1024 px, so that adding any whole disparity is exact in float32"""
+"""labels are multiples of 1 / 1024 px, so that adding a whole disparity is exact in float32 (below 8192 px)"""
 
 NO_LABEL = -1e9
 """label of a pixel without an answer: farther from every real one than any gate reaches, and exact in float32"""

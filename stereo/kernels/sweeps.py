@@ -94,6 +94,7 @@ def _keep_right(
     store16(right_sum, j, minimum(total, old))
 
 
+@cache
 def _build(unrolled: int, final: bool) -> Any:
     """The storing sweep (`final` False) or the one that adds and takes the winner. `unrolled`: vectors per pixel, 0 = any."""
 
@@ -340,7 +341,6 @@ def _build(unrolled: int, final: bool) -> Any:
     return sweep
 
 
-@cache
 def kernel(vectors: int, final: bool) -> Any:
     """The sweep for `vectors` groups of 64 labels."""
     return _build(vectors if vectors <= _UNROLLED else 0, final)
