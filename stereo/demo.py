@@ -1,5 +1,6 @@
 """`stereo demo`: the whole chain on rendered photos of a known rig and room, and its errors against the truth."""
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from calib import files
 from calib.console import Progress, announce, say
 from calib.detect import detect_pairs
-from calib.images import find_images, write_image
+from calib.errors import OutputError
+from calib.images import write_image
 from calib.rectification import plan_rectification
 from calib.rig import StereoRig
 from calib.rig_files import load_rig, save_rig
@@ -36,6 +38,12 @@ from stereo.run_result import RunResult, metres
 TARGET = "chessboard:9x6:30mm"
 _BOARD = Chessboard(9, 6, 0.03)
 _FIGURE_HEIGHT_PX = 360
+_MARK = "demo.yaml"
+_MARK_TEXT = """\
+# Made by `stereo demo`, which replaces its files in this folder when it runs again. Keep nothing of yours here.
+format: stereo-demo 1
+"""
+_PHOTO = re.compile(r"(?:left|right)_\d{2,}\.png", re.ASCII)
 _STEPS = 4 + len(pipeline.STEPS)
 
 
@@ -54,7 +62,8 @@ def run_demo(output: str | Path, *, scale: float = 1.0, board_pairs: int = 12, s
     Parameters
     ----------
     output : str or Path
-        Receives photos/, rig.yaml, left.png, right.png, result/ and figure.png.
+        A folder that is new, empty, or was made by the demo (it leaves demo.yaml as its mark). Receives photos/, rig.yaml,
+        left.png, right.png, result/ and figure.png.
     scale : float
         Size of the images relative to 640 x 480.
     board_pairs : int
@@ -65,16 +74,21 @@ def run_demo(output: str | Path, *, scale: float = 1.0, board_pairs: int = 12, s
     Returns
     -------
     DemoRun
+
+    Raises
+    ------
+    OutputError
+        A folder that holds something else, or that cannot be written.
     """
     begin = time.perf_counter()
-    folder = files.output_folder(output)
+    folder = _own_folder(output)
     photos = files.output_folder(folder / "photos")
     true_rig, scene = demo_rig().scale(scale), demo_scene()
     left, right, rig_path = folder / "left.png", folder / "right.png", folder / "rig.yaml"
     with Progress(_STEPS, "stereo demo:") as progress:
-        _render_boards(true_rig, photos, board_pairs)
+        left_boards, right_boards = _render_boards(true_rig, photos, board_pairs)
         progress.advance("render the board")
-        solved = _calibrate(photos)
+        solved = _calibrate(left_boards, right_boards)
         save_rig(rig_path, solved.rig)
         announce(rig_path)
         progress.advance("calibrate")
@@ -113,18 +127,38 @@ def demo_figure(result: RunResult) -> NDArray[np.uint8]:
     return np.concatenate(row[1:-1], 1)
 
 
-def _render_boards(rig: StereoRig, folder: Path, count: int) -> None:
-    for old in folder.glob("*.png"):  # photos of another run would be calibrated too
-        old.unlink()
-    for number, pair in enumerate(render_board_pairs(rig, board_views(rig, count, _BOARD), _BOARD), 1):
-        write_image(folder / f"left_{number:02d}.png", pair.left)
-        write_image(folder / f"right_{number:02d}.png", pair.right)
+def _own_folder(path: str | Path) -> Path:
+    """The folder of the demo, marked as such before anything else is put into it; one with other people's files is refused."""
+    folder = files.output_folder(path)
+    mark = folder / _MARK
+    try:
+        marked = mark.is_file() and mark.read_bytes()[: len(_MARK_TEXT)] == _MARK_TEXT.encode()
+        foreign = not marked and any(folder.iterdir())
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be looked into: {error.strerror}; give another folder") from error
+    if foreign:
+        raise OutputError(f"{folder}: holds files that the demo did not make; give a new or empty folder: stereo demo -o DIR")
+    files.write_text(mark, _MARK_TEXT)
+    return folder
+
+
+def _render_boards(rig: StereoRig, folder: Path, count: int) -> tuple[list[Path], list[Path]]:
+    """The board photos, in place of those of an earlier demo."""
+    for old in folder.iterdir():
+        if _PHOTO.fullmatch(old.name):
+            old.unlink()
+    left, right = ([folder / f"{side}_{number:02d}.png" for number in range(1, count + 1)] for side in ("left", "right"))
+    views = board_views(rig, count, _BOARD)
+    for left_path, right_path, pair in zip(left, right, render_board_pairs(rig, views, _BOARD), strict=True):
+        write_image(left_path, pair.left)
+        write_image(right_path, pair.right)
     announce(f"{folder / 'left_*.png'} and right_*.png ({count} pairs)")
+    return left, right
 
 
-def _calibrate(photos: Path) -> SolveResult:
+def _calibrate(left: list[Path], right: list[Path]) -> SolveResult:
     target = parse_target(TARGET)
-    found = detect_pairs(find_images(photos / "left_*.png"), find_images(photos / "right_*.png"), target)
+    found = detect_pairs(left, right, target)
     return solve_rig(found.pairs, target, found.left_size, right_size=found.right_size)
 
 

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,8 @@ def test_the_chain_measures_both_signs_to_a_fraction_of_a_pixel(demo: tuple[Path
 
 def test_every_file_is_there(demo: tuple[Path, DemoRun]) -> None:
     folder, _ = demo
-    assert {path.name for path in folder.iterdir()} == {"photos", "rig.yaml", "left.png", "right.png", "result", "figure.png"}
+    made = {"demo.yaml", "photos", "rig.yaml", "left.png", "right.png", "result", "figure.png"}
+    assert {path.name for path in folder.iterdir()} == made
     assert len(list((folder / "photos").iterdir())) == 16
     assert {path.name for path in (folder / "result").iterdir()} == set(RESULTS)
     assert read_image(folder / "left.png").shape == (240, 320, 3)
@@ -91,14 +93,33 @@ def test_the_words_carry_the_figures(demo: tuple[Path, DemoRun]) -> None:
     assert "report.html" in text
 
 
-def test_photos_of_another_run_are_not_used(tmp_path: Path) -> None:
-    """Files that an earlier run left among the photos are removed, not calibrated."""
+def test_photos_of_another_run_are_not_used(demo: tuple[Path, DemoRun], tmp_path: Path) -> None:
+    """Photos that an earlier demo left are removed, not calibrated; files that it cannot have made are left alone."""
+    shutil.copy(demo[0] / "demo.yaml", tmp_path)
     (tmp_path / "photos").mkdir()
-    for name in ("left_77.png", "right_77.png"):
+    mine = {"holiday.png", "left_house.png", "left_1.png", "notes.txt"}
+    for name in mine | {"left_77.png", "right_77.png"}:
         (tmp_path / "photos" / name).write_bytes(b"stale")
     run = run_demo(tmp_path, scale=SCALE, board_pairs=6, supersampling=1)
-    assert len(list((tmp_path / "photos").iterdir())) == 12
+    names = {path.name for path in (tmp_path / "photos").iterdir()}
+    assert names == mine | {f"{side}_{number:02d}.png" for side in ("left", "right") for number in range(1, 7)}
+    assert all((tmp_path / "photos" / name).read_bytes() == b"stale" for name in mine)
     assert run.errors.stereo_rms_px < 0.1
+
+
+@pytest.mark.parametrize("name", ["left.png", "rig.yaml", "photos/left_01.png", "demo.yaml", ".hidden"])
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    before = set(tmp_path.rglob("*"))
+    assert main(["demo", "-o", str(tmp_path)]) == 6
+    assert set(tmp_path.rglob("*")) == before
+    assert (tmp_path / name).read_text() == "mine"
+    captured = capsys.readouterr()
+    assert f"{tmp_path}: holds files that the demo did not make; give a new or empty folder" in captured.err
+    assert not captured.out
 
 
 def test_an_unwritable_folder_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
