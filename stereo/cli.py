@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from calib.console import Parser, Progress, announce, join_negative_values, run_command, say
+from calib.console import Parser, Progress, add_version, announce, join_negative_values, parse_size, run_command, say
 from calib.errors import UsageError
 
 _RUN_HELP = """\
@@ -19,6 +19,7 @@ Into DIR go disparity.tiff, sigma.tiff, reason.png and preview.png; with a rig a
 depth_sigma.tiff, cloud.ply and report.html; always run.yaml and log.jsonl."""
 _DEMO_HELP = """\
 Render a toe-in rig, its board photos and a scene; calibrate, rectify, match and measure; compare with the truth.
+DIR must be new, empty, or of an earlier demo.
 
   stereo demo -o demo"""
 
@@ -31,15 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="stereo", description="Match rectified pairs, measure depth, export point clouds.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
+    add_version(parser, "stereo")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     raw = argparse.RawDescriptionHelpFormatter
     run = commands.add_parser("run", help="two photos to depth and a point cloud", description=_RUN_HELP, formatter_class=raw)
     run.add_argument("left", nargs="?", type=Path, metavar="LEFT", help="left photo")
     run.add_argument("right", nargs="?", type=Path, metavar="RIGHT", help="right photo, of the same size")
     run.add_argument("--rig", type=Path, metavar="FILE", help="rig file of the photos; without it they are taken as rectified")
-    run.add_argument("--unit", metavar="U", help="unit of the rig's lengths (m, cm, mm) where its file does not state it")
+    run.add_argument("--unit", metavar="U", help="unit of the rig's lengths (m, cm, mm, in) where its file does not state it")
     run.add_argument("--image-size", metavar="WxH", help="size of the rig's images where its file does not state it")
+    run.add_argument(
+        "--cameras", choices=("colour", "grey"), metavar="C", help="which cameras of a KITTI rig: colour (default) or grey"
+    )
     where = run.add_mutually_exclusive_group()
     where.add_argument("--range", metavar="MIN:MAX", help="disparities to search, px, either sign, MAX excluded: -40:88")
     where.add_argument("--depth", metavar="NEAR:FAR", help="depths to search instead, with units: 0.5m:20m, 30cm:inf")
@@ -60,14 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Version(argparse.Action):
-    def __call__(self, *_: object) -> None:
-        import stereo
-
-        print(f"stereo {stereo.__version__}")
-        sys.exit(0)
-
-
 def _run(args: argparse.Namespace) -> int:
     from stereo.run_settings import RunFile, change_settings, load_run_file, settings_text
     from stereo.search_range import parse_depth, parse_range
@@ -85,6 +81,7 @@ def _run(args: argparse.Namespace) -> int:
         print(settings_text(settings), end="")
         return 0
     left, right, rig = args.left or given.left, args.right or given.right, args.rig or given.rig
+    size = parse_size(args.image_size)
     if args.left is not None and args.right is None:
         raise UsageError(f"RIGHT is missing: only {args.left} is given; see `stereo run --help`")
     if left is None or right is None:
@@ -103,24 +100,17 @@ def _run(args: argparse.Namespace) -> int:
             args.output,
             rig=rig,
             unit=args.unit or given.unit,
-            image_size=_size(args.image_size) or given.image_size,
+            image_size=size or given.image_size,
+            cameras=args.cameras or given.cameras,
             settings=settings,
             record=given.record,
             threads=args.threads,
             listener=listener,
+            keep=() if args.config is None else (args.config,),
         )
     for line in summary(result):
         print(line)
     return 0
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--image-size {text!r} is no size; write e.g. 640x480")
-    return int(width), int(height)
 
 
 def _demo(args: argparse.Namespace) -> int:

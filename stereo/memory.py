@@ -47,14 +47,28 @@ def _system() -> int | None:
 
 
 def _control_group(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    for limit, used, statistics, inactive in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ):
         try:
             most = (root / limit).read_text().strip()
             if most != "max":
-                return max(int(most) - int((root / used).read_text()), 0)
+                # Files that were read stay in memory until someone needs it: they count as used, but can be taken.
+                taken = int((root / used).read_text()) - _statistic(root / statistics, inactive)
+                return max(int(most) - max(taken, 0), 0)
         except (OSError, ValueError):
             continue
     return None
+
+
+def _statistic(path: Path, name: str) -> int:
+    """One figure of a control group's `memory.stat`, bytes; 0 where it is not told."""
+    try:
+        found = dict(line.split(maxsplit=1) for line in path.read_text().splitlines() if " " in line)
+        return int(found.get(name, 0))
+    except (OSError, ValueError):
+        return 0
 
 
 def _process() -> int | None:

@@ -1,6 +1,7 @@
 """`run`: the one place that strings the stages together, from two files to a folder of results."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -9,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from calib import files
-from calib.errors import QualityError, UsageError
+from calib.errors import OutputError, QualityError, UsageError
 from calib.images import read_pair
-from calib.rectification import rectify
+from calib.rectification import plan_rectification
 from calib.rig import Image, Mask, RectifiedPair, StereoRig
 from calib.rig_files import load_rig
 from stereo.cloud import to_cloud
 from stereo.depth import to_depth
 from stereo.maps import DepthMap, DisparityMap, PointCloud, Reason
 from stereo.memory import require_memory
-from stereo.run_log import Listener, RunLog
+from stereo.run_log import Listener, RunLog, files_written
 from stereo.run_result import RunResult
-from stereo.run_settings import Record, RunFile, RunSettings, Unit, package_versions, run_file_text
+from stereo.run_settings import Cameras, Record, RunFile, RunSettings, Unit, package_versions, printable, run_file_text
 from stereo.search_range import SearchRange, parse_depth, range_from_depth, range_from_matches
 
 STEPS = ("read", "rectify", "range", "match", "depth", "write")
@@ -39,6 +40,7 @@ RESULTS = (
     "log.jsonl",
 )
 """every file that a run may write"""
+_WITHOUT_RIG = ("disparity.tiff", "sigma.tiff", "reason.png", "preview.png", "run.yaml", "log.jsonl")
 
 _LARGEST_ROW_ERROR_PX = 1.0
 _LARGEST_END_SHARE = 0.01
@@ -54,10 +56,12 @@ def run(
     rig: str | Path | None = None,
     unit: Unit | None = None,
     image_size: tuple[int, int] | None = None,
+    cameras: Cameras | None = None,
     settings: RunSettings | None = None,
     record: Record | None = None,
     threads: int | None = None,
     listener: Listener | None = None,
+    keep: Sequence[str | Path] = (),
 ) -> RunResult:
     """Two photos, and the rig that took them, to disparity, depth, cloud, pictures and a report in a folder.
 
@@ -68,10 +72,10 @@ def run(
     left, right : str or Path
         Raw photos of the rig's cameras, or rectified images where `rig` is None or rectified.
     output : str or Path
-        A folder. Results of an earlier run in it are replaced, and those that this run does not make are removed.
+        A folder. Results in it are replaced, and those that an earlier run wrote there and this run does not make are removed.
     rig : str or Path, optional
         Rig file; without it only disparity results are written.
-    unit, image_size : optional
+    unit, image_size, cameras : optional
         Of the rig, where its file does not state them: see `calib.load_rig`.
     settings : RunSettings, optional
     record : Record, optional
@@ -79,6 +83,8 @@ def run(
     threads : int, optional
         For the matcher; the result does not depend on it.
     listener : Listener, optional
+    keep : sequence of str or Path
+        Files that the results must not replace, besides the inputs: the settings file, for one.
 
     Returns
     -------
@@ -88,19 +94,37 @@ def run(
     ------
     StereoError
         What `calib.images.read_pair`, `calib.load_rig`, `calib.rectify`, `stereo.search_range`, `stereo.match` and
-        `calib.files.output_folder` raise, and `ResourceError` where the range would need more memory than there is.
+        `calib.files.output_folder` raise; `ResourceError` where the range would need more memory than there is, and
+        `OutputError` where a result would replace an input.
     """
+    if rig is None and (unit is not None or image_size is not None or cameras is not None):
+        raise UsageError(
+            "--unit, --image-size and --cameras tell what a rig file leaves out, but there is no rig; give --rig too"
+        )
     chosen = RunSettings() if settings is None else settings
     log = RunLog(Listener() if listener is None else listener)
+    paths = {"left": Path(left), "right": Path(right)} | ({} if rig is None else {"rig": Path(rig)})
+    files.refuse_overwriting([Path(output) / name for name in RESULTS], [*paths.values(), *keep])
     with log.step("read"):
         photos = read_pair(left, right)
-        calibrated = None if rig is None else load_rig(rig, unit=unit, image_size=image_size)
-        paths = {"left": Path(left), "right": Path(right)} | ({} if rig is None else {"rig": Path(rig)})
+        calibrated = None if rig is None else load_rig(rig, unit=unit, image_size=image_size, cameras=cameras)
         found = Record(sha256={name: files.sha256(path) for name, path in paths.items()}, versions=package_versions())
         for difference in _differences(record, found, paths):
             log.note(difference)
+        for path in paths.values():
+            if printable(str(path)) != str(path):
+                log.note(
+                    f"{printable(str(path))}: the name is not valid UTF-8, so run.yaml cannot find the file again; rename it"
+                )
     with log.step("rectify"):
-        pair = _as_rectified(*photos) if calibrated is None else rectify(calibrated, *photos)
+        if calibrated is None:
+            pair = _as_rectified(*photos)
+        else:
+            plan = plan_rectification(calibrated)
+            pair = plan.apply(*photos)
+            if plan.roll_note is not None:
+                log.note(plan.roll_note)
+            del plan  # its maps are large
         del photos
     with log.step("range"):
         same = record if record is not None and (record.sha256, record.range) == (found.sha256, chosen.range) else None
@@ -118,14 +142,13 @@ def run(
             cloud = None if depth is None else _cloud(depth, pair, chosen)
             _require_answers(disparity, cloud, search)
         resolved = replace(chosen, range=(search.minimum, search.maximum), depth=None)
-        places = (paths["left"].absolute(), paths["right"].absolute(), None if rig is None else paths["rig"].absolute())
-        run_file = RunFile(*places, unit, image_size).with_settings(resolved)
+        places = {name: Path(printable(str(path.absolute()))) for name, path in paths.items()}
+        run_file = RunFile(places["left"], places["right"], places.get("rig"), unit, image_size, cameras).with_settings(resolved)
         met = replace(found, range=resolved.range, range_from=search.evidence, warnings=warnings)
         run_file = replace(run_file, record=met)
         result = RunResult(pair, search, disparity, depth, cloud, run_file, tuple(log.notes))
         with log.step("write"):
             written = _write(result, folder, log)
-        _remove_stale(folder, written, log)
         log.save(folder / "log.jsonl")
     return replace(result, notes=tuple(log.notes), files=(*written, folder / "log.jsonl"))
 
@@ -205,7 +228,7 @@ def _require_memory(pair: RectifiedPair, search: SearchRange) -> None:
 @contextmanager
 def _folder(path: str | Path) -> Iterator[Path]:
     """The output folder; removed again when the run fails before anything was put into it."""
-    existed = Path(path).exists()
+    existed = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where a name is too long)
     folder = files.output_folder(path)
     try:
         yield folder
@@ -221,7 +244,7 @@ def _match(pair: RectifiedPair, search: SearchRange, settings: RunSettings, thre
     from stereo.matcher import match
 
     if kernels.is_cold():
-        log.say("compiling kernels, first run only (some seconds)")
+        log.say("compiling kernels for this machine (some seconds, first run only)")
     return match(pair, search_range=(search.minimum, search.maximum), settings=settings.matcher, threads=threads)
 
 
@@ -270,6 +293,9 @@ def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
     from stereo.picture import disparity_picture, inverse_depth_picture
     from stereo.report import report_html
 
+    disparity, depth = result.disparity, result.depth
+    page = None if depth is None else report_html(result)  # texts first: one that cannot be made must not leave half a folder
+    settings = run_file_text(result.run_file)
     written: list[Path] = []
 
     def save(name: str, writer: Callable[[Path, Any], None], value: Any) -> None:
@@ -277,8 +303,8 @@ def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
         written.append(folder / name)
         log.wrote(folder / name)
 
-    (folder / "run.yaml").unlink(missing_ok=True)
-    disparity, depth = result.disparity, result.depth
+    _remove(folder / "run.yaml")
+    _remove_stale(folder, _WITHOUT_RIG if depth is None else RESULTS, log)
     save("disparity.tiff", write_float_map, disparity.disparity_px)
     save("sigma.tiff", write_float_map, disparity.sigma_px)
     save("reason.png", write_reason, disparity.reason if depth is None else depth.reason)
@@ -288,15 +314,23 @@ def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
         save("inverse_depth.tiff", write_float_map, depth.inverse_depth_per_m)
         save("depth_sigma.tiff", write_float_map, depth.depth_sigma_m)
         save("cloud.ply", save_cloud, result.cloud)
-        save("report.html", files.write_text, report_html(result))
-    save("run.yaml", files.write_text, run_file_text(result.run_file))
+        save("report.html", files.write_text, page)
+    save("run.yaml", files.write_text, settings)
     return written
 
 
-def _remove_stale(folder: Path, written: list[Path], log: RunLog) -> None:
-    """Results of an earlier run that this one did not replace would be taken for its own."""
+def _remove_stale(folder: Path, made: Sequence[str], log: RunLog) -> None:
+    """Results of an earlier run that this one does not replace would be taken for its own; other people's files stay."""
+    earlier = files_written(folder / "log.jsonl")
     for name in RESULTS:
         path = folder / name
-        if path not in written and name != "log.jsonl" and path.is_file():
-            path.unlink()
+        if name in earlier and name not in made and path.is_file():
+            _remove(path)
             log.say(f"Removed {path}, which an earlier run had written")
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be replaced: {error.strerror}; remove it or give another folder") from error

@@ -13,6 +13,7 @@ from calib.errors import OutputError
 from stereo.drawing import to_8_bit
 from stereo.picture import disparity_picture, inverse_depth_picture, reason_picture, sigma_picture
 from stereo.run_result import DepthRow, RunResult, depth_table, metres
+from stereo.run_settings import printable
 
 _WIDEST_PX = 1600
 """wider pictures are shrunk for the page; the maps beside it keep every pixel"""
@@ -43,7 +44,7 @@ def report_html(result: RunResult) -> str:
 
     template = resources.files("stereo").joinpath("templates", "report.html.j2").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(_content(result)) + "\n"
+    return printable(environment.from_string(template).render(_content(result))) + "\n"
 
 
 def _content(result: RunResult) -> dict[str, Any]:
@@ -100,11 +101,10 @@ def _figures(result: RunResult) -> list[_Figure]:
         (reason_picture(result.depth.reason, image=left), "Why pixels have no answer", "or carry a warning"),
     ]
     widest = max(picture.shape[1] for picture, _, _ in pictures)
-    if len(result.cloud.points_xyz_m):
-        factor = min(1.0, _WIDEST_PX / widest)  # as wide as a map with its legend, as high as the left image
-        size = [max(16, round(n * factor)) for n in (widest, left.shape[0])]
-        cloud = cloud_picture(result.cloud, width=size[0], height=size[1])
-        pictures.insert(2, (cloud, "Point cloud", "seen from above and beside the left camera"))
+    factor = min(1.0, _WIDEST_PX / widest)  # as wide as a map with its legend, as high as the left image
+    size = [max(16, round(n * factor)) for n in (widest, left.shape[0])]
+    cloud = cloud_picture(result.cloud, width=size[0], height=size[1])
+    pictures.insert(2, (cloud, "Point cloud", "seen from above and beside the left camera"))
     figures = []
     for picture, title, caption in pictures:
         source = _jpeg(picture) if picture is left else _png(picture)

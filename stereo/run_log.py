@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calib import files
+from stereo.run_settings import printable
 
 
 def _nothing(_: str) -> None: ...
@@ -62,5 +63,17 @@ class RunLog:
     def save(self, path: Path) -> None:
         """Write log.jsonl."""
         start = {"event": "start", "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started))}
-        files.write_text(path, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in [start, *self._entries]))
+        lines = [json.dumps(entry, ensure_ascii=False) for entry in [start, *self._entries]]
+        files.write_text(path, printable("".join(f"{line}\n" for line in lines)))
         self.listener.wrote(str(path))
+
+
+def files_written(path: Path) -> set[str]:
+    """Names of the results that a log.jsonl lists; none where there is no such log."""
+    try:
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+        entries = [json.loads(line) for line in lines]
+    except (OSError, ValueError, RecursionError):  # somebody else's file
+        return set()
+    wrote = [entry for entry in entries if isinstance(entry, dict) and entry.get("event") == "wrote"]
+    return {entry["file"] for entry in wrote if isinstance(entry.get("file"), str)}

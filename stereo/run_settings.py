@@ -8,18 +8,20 @@ from typing import Annotated, Literal
 
 from calib.config import dump_config, load_config, override
 from calib.errors import UsageError
-from stereo.search_range import parse_depth
+from stereo.search_range import LIMIT_PX, parse_depth
 from stereo.settings import MatcherSettings, preset_settings
 
-Unit = Literal["m", "cm", "mm"]
+Unit = Literal["m", "cm", "mm", "in"]
+Cameras = Literal["colour", "grey"]
 
-_PACKAGES = ("numpy", "numba", "llvmlite", "opencv-contrib-python", "open3d", "scipy", "matplotlib", "jinja2")
+_PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "matplotlib", "plyfile", "jinja2")
+"""besides OpenCV, whose package has several names: matplotlib brings the font that pillow draws, jinja2 the page"""
 _HEAD = """How this result was made; nothing here changes from run to run.
 Again, into another folder: stereo run --config run.yaml -o DIR"""
 _COMMENTS = {
     "left": "photos as they were given",
     "rig": "null: the photos were taken as rectified, so there is no metric depth",
-    "unit": "of the rig's lengths, and the size of its images, where the rig file does not state them",
+    "unit": "of the rig's lengths, the size of its images and which of its cameras, where the rig file does not state them",
     "range": "[MIN, MAX) of disparities that were searched, px; null: found from sparse matches",
     "depth": "NEAR:FAR with units, which sets the range instead",
     "record": "what this run met; a later run with this file says so where it meets something else",
@@ -38,7 +40,11 @@ def _check_preset(value: str) -> str | None:
 
 
 def _check_range(value: tuple[int, int] | None) -> str | None:
-    return "must be [MIN, MAX] with MIN < MAX" if value is not None and value[0] >= value[1] else None
+    if value is None:
+        return None
+    if value[0] >= value[1]:
+        return "must be [MIN, MAX] with MIN < MAX"
+    return f"must lie within {LIMIT_PX} px" if max(map(abs, value)) > LIMIT_PX else None
 
 
 def _check_depth(value: str | None) -> str | None:
@@ -111,6 +117,7 @@ class RunFile:
     rig: Path | None = None
     unit: Unit | None = None
     image_size: tuple[int, int] | None = None
+    cameras: Cameras | None = None
     preset: Annotated[str, _check_preset] = "balanced"
     range: Annotated[tuple[int, int] | None, _check_range] = None
     depth: Annotated[str | None, _check_depth] = None
@@ -192,12 +199,19 @@ def package_versions() -> dict[str, str]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
+    import cv2
+
     import stereo
 
-    found = {"stereo": stereo.__version__, "python": platform.python_version()}
+    found = {"stereo": stereo.__version__, "python": platform.python_version(), "opencv": cv2.__version__}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # a flavour of the library under another name
+        except PackageNotFoundError:  # installed without its metadata
             continue
     return found
+
+
+def printable(text: str) -> str:
+    r"""Text that UTF-8 can hold: bytes of a file name that are not UTF-8 become \udcXX, as Python writes them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

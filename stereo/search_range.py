@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from calib.errors import QualityError, UsageError
 from calib.rig import RectifiedPair, StereoRig
+from calib.units import parse_length_m
 from stereo.sparse_matches import Index, Points, match_corners, row_offsets, supported
 
 MATCHES_NEEDED = 24
@@ -32,7 +33,10 @@ _SMALLEST_MARGIN_PX = 4
 _FAR_MARGIN, _NEAR_MARGIN = 0.15, 0.25
 """parts of the measured span added on each side: near things are smaller, more often occluded and cut by the frame"""
 
-_UNITS = {"mm": 1000.0, "cm": 100.0, "m": 1.0}
+LIMIT_PX = 2**20
+"""no disparity is larger: no image is as wide"""
+_NEAREST_M = 1e-9
+"""a smaller NEAR is a slip of the pen, and f B / NEAR could overflow"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class SearchRange:
     def __post_init__(self) -> None:
         if self.minimum >= self.maximum:
             raise UsageError(f"search range {self.minimum}:{self.maximum} is empty; it is [MIN, MAX) with MIN < MAX")
+        if max(abs(self.minimum), abs(self.maximum)) > LIMIT_PX:
+            raise UsageError(f"search range {self.minimum}:{self.maximum} reaches beyond {LIMIT_PX} px; no image is as wide")
 
 
 def parse_range(text: str) -> tuple[int, int]:
@@ -63,19 +69,28 @@ def parse_range(text: str) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        Another form, or MIN >= MAX.
+        Another form, MIN >= MAX, or disparities beyond `LIMIT_PX`.
     """
     found = re.fullmatch(r"\s*([+-]?\d+)\s*:\s*([+-]?\d+)\s*", text)
     if not found:
         raise UsageError(f"range {text!r}: write MIN:MAX in whole pixels, for example -40:88")
+    if max(len(digits.lstrip("+-0")) for digits in found.groups()) > len(str(LIMIT_PX)):  # int() refuses thousands of digits
+        raise _too_far(text)
     low, high = int(found[1]), int(found[2])
+    if max(abs(low), abs(high)) > LIMIT_PX:
+        raise _too_far(text)
     if low >= high:
         raise UsageError(f"range {text!r} is empty: MIN {low} must be < MAX {high}; swap them or widen the range")
     return low, high
 
 
+def _too_far(text: str) -> UsageError:
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return UsageError(f"range {shown!r} reaches beyond {LIMIT_PX} px; no image is as wide; write for example -40:88")
+
+
 def parse_depth(text: str) -> tuple[float, float]:
-    """Read `NEAR:FAR` with units (mm, cm, m); FAR may be `inf`.
+    """Read `NEAR:FAR` with units (mm, cm, m, in); FAR may be `inf`.
 
     Returns
     -------
@@ -122,6 +137,8 @@ def range_from_depth(rig: StereoRig, near_m: float, far_m: float) -> tuple[int, 
     _check_depths(near_m, far_m)
     scale, doffs, width = rig.focal_px * rig.baseline_m, rig.doffs_px, rig.left.width
     nearest, farthest = scale / near_m - doffs, scale / far_m - doffs
+    if not (math.isfinite(nearest) and math.isfinite(farthest)):
+        raise UsageError(f"depth {near_m:g} m to {far_m:g} m means disparities without end for this rig; give farther limits")
     low, high = _floor(farthest) - 1, -_floor(-nearest) + 2
     low, high = max(low, 1 - width), min(high, width)
     if low >= high:
@@ -215,20 +232,12 @@ def _count_within(values: NDArray[np.float64], centres: NDArray[np.float64], rad
 def _length_m(text: str, whole: str) -> float:
     if text == "inf":
         return math.inf
-    found = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([a-z]*)", text)
-    if not found:
-        raise UsageError(
-            f"depth {whole!r}: {text!r} is not a length; write NEAR:FAR with units, for example 0.5m:20m or 30cm:inf"
-        )
-    if found[2] not in _UNITS:
-        problem = f"the unit {found[2]!r} is not known" if found[2] else f"{text!r} has no unit"
-        raise UsageError(f"depth {whole!r}: {problem}; use mm, cm or m, for example 0.5m:20m")
-    return float(found[1]) / _UNITS[found[2]]
+    return parse_length_m(text, what=f"depth {whole!r}", example="write NEAR:FAR with units, for example 0.5m:20m or 30cm:inf")
 
 
 def _check_depths(near_m: float, far_m: float) -> None:
-    if not (near_m > 0.0 and math.isfinite(near_m)):
-        raise UsageError(f"depth: NEAR is {near_m:g} m; it must be a finite length > 0")
+    if not (near_m >= _NEAREST_M and math.isfinite(near_m)):
+        raise UsageError(f"depth: NEAR is {near_m:g} m; it must be a finite length > 0 (at least {_NEAREST_M:g} m)")
     if not far_m > near_m:
         raise UsageError(f"depth: NEAR {near_m:g} m must be less than FAR {far_m:g} m; swap them or widen the limits")
 

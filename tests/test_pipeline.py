@@ -1,21 +1,25 @@
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from calib.config import parse_config
 from calib.errors import ConfigError, QualityError, ResourceError, UsageError
 from calib.files import sha256, write_text
+from calib.geometry import rotation_from_vector
 from calib.images import read_image, write_image
+from calib.rectification import plan_rectification
 from calib.rig_files import load_rig, save_rig
 from stereo import memory, pipeline, run_result
 from stereo.cloud_files import load_cloud
 from stereo.map_files import read_float_map, read_reason
-from stereo.maps import DepthMap
+from stereo.maps import DepthMap, DisparityMap
 from stereo.run_log import Listener
 from stereo.run_result import RunResult, depth_table, metres, summary
 from stereo.run_settings import (
@@ -126,6 +130,47 @@ class TestResults:
         assert result.median_depth_m == pytest.approx(float(np.nanmedian(truth)), rel=0.1)
 
 
+class TestTurned:
+    @pytest.mark.parametrize(
+        ("roll_deg", "said"), [(15.0, "15.0 degrees anticlockwise"), (-15.0, "15.0 degrees clockwise"), (8.0, "")]
+    )
+    def test_a_rolled_rig_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roll_deg: float, said: str) -> None:
+        """Both cameras rolled alike: rectification turns their images back."""
+        rig = load_rig(RIG)
+        roll = rotation_from_vector([0.0, 0.0, np.radians(roll_deg)])
+        turned = replace(rig, t_right_left_m=roll @ rig.t_right_left_m)
+        save_rig(tmp_path / "rolled.yaml", turned)
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(pipeline, "_match", stop)
+        heard: list[str] = []
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(
+                LEFT,
+                RIGHT,
+                tmp_path / "out",
+                rig=tmp_path / "rolled.yaml",
+                settings=RunSettings(range=(-30, 20)),
+                listener=Listener(note=heard.append),
+            )
+        assert len(heard) == bool(said)
+        assert all(said in line for line in heard)
+
+    def test_the_stated_direction_is_that_of_the_pixels(self) -> None:
+        """Two bright spots in one row: turned clockwise, the right one comes to lie lower."""
+        rig = load_rig(RIG)
+        roll = rotation_from_vector([0.0, 0.0, np.radians(-15.0)])
+        plan = plan_rectification(replace(rig, t_right_left_m=roll @ rig.t_right_left_m))
+        image = np.zeros((180, 240), np.uint8)
+        image[85:95, 60:70] = image[85:95, 170:180] = 255
+        y, x = np.nonzero(np.asarray(plan.apply(image, image).left, np.uint8) > 128)
+        assert "15.0 degrees clockwise" in str(plan.roll_note)
+        slope = np.polyfit(x, y, 1)[0]  # rows count downwards
+        assert np.degrees(np.arctan(slope)) == pytest.approx(15.0, abs=1.0)
+
+
 class TestReproducible:
     def test_run_yaml_repeats_the_run_byte_for_byte(self, tmp_path: Path, room: tuple[Path, RunResult]) -> None:
         folder, _ = room
@@ -156,7 +201,10 @@ class TestReproducible:
         assert found == room[1].run_file
         assert found.record is not None
         assert found.record.sha256 == {"left": sha256(LEFT), "right": sha256(RIGHT), "rig": sha256(RIG)}
-        assert found.record.versions["numpy"] == np.__version__
+        versions = found.record.versions
+        assert (versions["numpy"], versions["opencv"]) == (np.__version__, cv2.__version__)
+        assert set(versions) >= {"stereo", "python", "numba", "pillow", "plyfile", "matplotlib"}
+        assert not set(versions) & {"scipy", "open3d"}, "no part of a run"
         assert found.range == (room[1].search.minimum, room[1].search.maximum)
         assert "sparse matches" in found.record.range_from
         assert not re.search(r"20\d\d-\d\d-\d\d|\d\d:\d\d:\d\d", text)
@@ -223,6 +271,55 @@ class TestFolder:
         (out / "notes.txt").write_text("mine")
         pipeline.run(LEFT, RIGHT, out, settings=RunSettings(range=(-30, 20)))
         assert names(out) == WITHOUT_RIG | {"notes.txt"}
+
+    def test_files_of_somebody_else_stay(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Names of results, but no log says that a run wrote them; nothing is claimed either."""
+        monkeypatch.setattr(pipeline, "_match", lambda *_: self.disparity())
+        for name, log in (
+            ("none", None),
+            ("foreign", "not json\n"),
+            ("other", '[1]\n{"event": "wrote", "file": ["cloud.ply"]}\n'),
+        ):
+            out = tmp_path / name
+            out.mkdir()
+            if log is not None:
+                (out / "log.jsonl").write_text(log)
+            for mine in ("report.html", "cloud.ply"):
+                (out / mine).write_text("mine")
+            heard: list[str] = []
+            pipeline.run(LEFT, RIGHT, out, settings=RunSettings(range=(-30, 20)), listener=Listener(note=heard.append))
+            assert names(out) == WITHOUT_RIG | {"report.html", "cloud.ply"}
+            assert (out / "report.html").read_text() == (out / "cloud.ply").read_text() == "mine"
+            assert not [line for line in heard if "Removed" in line]
+
+    @staticmethod
+    def disparity() -> DisparityMap:
+        values = np.ones((180, 240), np.float32)
+        return DisparityMap(values, values, np.zeros(values.shape, np.uint16), (-30, 20))
+
+    def test_a_text_that_cannot_be_made_leaves_no_result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: object) -> str:
+            raise RuntimeError("no page")
+
+        monkeypatch.setattr("stereo.report.report_html", broken)
+        with pytest.raises(RuntimeError, match="no page"):
+            pipeline.run(LEFT, RIGHT, tmp_path / "out", rig=RIG, settings=RunSettings(range=(-30, 20)))
+        assert not (tmp_path / "out").exists()
+
+    def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
+        left = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+        try:
+            shutil.copy(LEFT, left)
+        except OSError:
+            pytest.skip("this file system takes only UTF-8 names")
+        result = pipeline.run(left, RIGHT, tmp_path / "out", rig=RIG, settings=RunSettings(range=(-30, 20)))
+        assert names(tmp_path / "out") == set(pipeline.RESULTS)
+        assert r"caf\udce9.png" in (tmp_path / "out" / "report.html").read_text("utf-8")
+        assert load_run_file(tmp_path / "out" / "run.yaml") == result.run_file
+        assert len(result.notes) == 1
+        assert "not valid UTF-8" in result.notes[0]
+        entries = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text("utf-8").splitlines()]
+        assert {"event": "note", "text": result.notes[0]} in entries
 
     def test_the_log_tells_steps_and_files(self, room: tuple[Path, RunResult]) -> None:
         entries = [json.loads(line) for line in (room[0] / "log.jsonl").read_text("utf-8").splitlines()]
@@ -310,6 +407,7 @@ class TestSettings:
             ("matcher.p3=9", "did you mean 'matcher.p"),
             ("matcher.p2=9000", r"must be in \[1, "),
             ("range=[9, 3]", "MIN < MAX"),
+            ("range=[0, 99999999]", "within 1048576 px"),
             ("depth=3m:1m", "must be less than FAR"),
             ("depth=3", "NEAR:FAR"),
             ("preset=best", "not known"),
@@ -343,6 +441,20 @@ class TestMemory:
         assert memory._control_group(tmp_path) is None
         (tmp_path / "memory.max").write_text("1000\n")
         assert memory._control_group(tmp_path) == 700
+        (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 200\nactive_file 50\n")
+        assert memory._control_group(tmp_path) == 900, "files kept in memory can be given up"
+        (tmp_path / "memory.stat").write_text("inactive_file 999\n")
+        assert memory._control_group(tmp_path) == 1000, "never more than the limit"
+        (tmp_path / "memory.stat").write_text("inactive_file many\n")
+        assert memory._control_group(tmp_path) == 700
+
+    def test_control_group_files_of_the_first_version(self, tmp_path: Path) -> None:
+        (tmp_path / "memory").mkdir()
+        (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000\n")
+        (tmp_path / "memory" / "memory.usage_in_bytes").write_text("300\n")
+        assert memory._control_group(tmp_path) == 700
+        (tmp_path / "memory" / "memory.stat").write_text("inactive_file 7\ntotal_inactive_file 200\n")
+        assert memory._control_group(tmp_path) == 900
 
     def test_this_machine_tells_something_sane(self) -> None:
         available = memory.available_bytes()

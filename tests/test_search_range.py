@@ -71,6 +71,17 @@ class TestGivenByHand:
             parse_range(text)
         assert all(value in str(caught.value) for value in text.split(":"))
 
+    @pytest.mark.parametrize(
+        "text", ["99999999999999999999:100000000000000000000", "-1048577:0", "0:1048577", f"0:{'9' * 5000}", f"-{'9' * 5000}:0"]
+    )
+    def test_numbers_beyond_any_image_are_refused(self, text: str) -> None:
+        with pytest.raises(UsageError, match="beyond 1048576 px") as caught:
+            parse_range(text)
+        assert len(str(caught.value)) < 200
+        assert parse_range("-1048576:0001048576") == (-(2**20), 2**20)
+        with pytest.raises(UsageError, match="beyond 1048576 px"):
+            SearchRange(0, 2**20 + 1, "test")
+
     @pytest.mark.parametrize("text", ["", "40", "1:2:3", "a:b", "1.5:9", "0x1:9", "1;9"])
     def test_another_form_is_refused_with_an_example(self, text: str) -> None:
         with pytest.raises(UsageError, match="for example -40:88"):
@@ -88,13 +99,15 @@ class TestGivenByHand:
         [
             ("0.5:20", "no unit"),
             ("0.5m:20", "no unit"),
-            ("1ft:9ft", "'ft' is not known"),
+            ("1ft:9ft", "unknown unit 'ft'"),
             ("1m", "NEAR:FAR"),
-            ("m:2m", "not a length"),
-            ("nanm:2m", "not a length|not known|no unit"),
+            ("m:2m", "'m' is no length"),
+            ("nanm:2m", "'nanm' is no length"),
             ("2m:1m", "must be less than FAR"),
             ("1m:1m", "must be less than FAR"),
             ("0m:1m", "must be a finite length > 0"),
+            ("1e-320m:1m", "must be a finite length > 0"),
+            ("1e-7mm:1m", "at least 1e-09 m"),
             ("-1m:1m", "must be a finite length > 0"),
             ("inf:inf", "must be a finite length > 0"),
         ],
@@ -130,6 +143,11 @@ class TestFromDepth:
     def test_shifting_doffs_shifts_the_range(self) -> None:
         low, high = range_from_depth(make_rig(), 0.6, 7.0)
         assert range_from_depth(make_rig(doffs=40.0), 0.6, 7.0) == (low - 40, high - 40)
+
+    def test_disparities_that_overflow_are_refused(self) -> None:
+        """f B is 1e305: at a micrometre the disparity is infinite."""
+        with pytest.raises(UsageError, match="disparities without end"):
+            range_from_depth(make_rig(focal=1e155, baseline=1e150), 1e-6, 1.0)
 
     def test_disparities_wider_than_the_image_are_left_out(self) -> None:
         assert range_from_depth(make_rig(), 0.001, 10.0) == (4, WIDTH)

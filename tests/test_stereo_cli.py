@@ -11,6 +11,7 @@ from calib.config import parse_config
 from calib.images import read_image, write_image
 from stereo import memory
 from stereo.cli import main
+from stereo.map_files import read_float_map
 from stereo.pipeline import RESULTS
 from stereo.run_settings import RunSettings, load_run_file
 
@@ -120,6 +121,13 @@ class TestUsage:
             (["--preset", "best"], "'best' is not known"),
             (["--threads", "0"], "at least 1"),
             (["--image-size", "640"], "write e.g. 640x480"),
+            (["--image-size", f"{'9' * 5000}x1", "--rig", RIG], "write e.g. 640x480"),
+            (["--range", "99999999999999999999:100000000000000000000"], "beyond 1048576 px"),
+            (["--depth", "1e-320m:1m", "--rig", RIG], "must be a finite length > 0"),
+            (["--unit", "mm"], "there is no rig; give --rig too"),
+            (["--image-size", "240x180"], "there is no rig; give --rig too"),
+            (["--cameras", "grey"], "there is no rig; give --rig too"),
+            (["--cameras", "gray", "--rig", RIG], "did you mean 'grey'"),
             (["--rnage", "-4:9"], "did you mean"),
             (["third.png"], "third.png"),
         ],
@@ -168,6 +176,40 @@ class TestResourcesAndOutput:
         assert "match" not in captured.err.replace(str(tmp_path), ""), "refused before the long work"
         assert files_below(tmp_path) == before
 
+    def test_an_output_with_too_long_a_name(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        long = tmp_path / ("a" * 300)
+        for command in (["run", LEFT, RIGHT, "--range", "-30:20"], ["demo"]):
+            assert main([*command, "-o", str(long)]) == 6
+            line = capsys.readouterr().err
+            assert line.startswith(f"stereo: error: {long}")
+            assert "the name is too long" in line
+        assert not files_below(tmp_path)
+
+    @pytest.mark.parametrize("role", ["left", "right", "rig", "config"])
+    def test_an_input_is_never_replaced(self, tmp_path: Path, capsys: pytest.CaptureFixture[str], role: str) -> None:
+        """The input bears the name of a result; the folder is named by a detour."""
+        out = tmp_path / "out"
+        out.mkdir()
+        paths = {"left": Path(LEFT), "right": Path(RIGHT), "rig": Path(RIG), "config": tmp_path / "my.yaml"}
+        paths["config"].write_text("range: [-30, 20]\n")
+        name = {"left": "preview.png", "right": "reason.png", "rig": "run.yaml", "config": "run.yaml"}[role]
+        content = paths[role].read_bytes()
+        (out / name).write_bytes(content)
+        paths[role] = out / name
+        words = [paths["left"], paths["right"], "--rig", paths["rig"], "--config", paths["config"]]
+        (tmp_path / "link").symlink_to(out)
+        assert main(["run", *map(str, words), "-o", str(tmp_path / "link")]) == 6
+        captured = capsys.readouterr()
+        assert f"{tmp_path / 'link' / name}: would overwrite an input ({out / name})" in captured.err
+        assert not captured.out
+        assert list(out.iterdir()) == [out / name]
+        assert (out / name).read_bytes() == content
+
+    def test_a_folder_in_the_place_of_a_result(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "out" / "run.yaml").mkdir(parents=True)
+        assert main(["run", LEFT, RIGHT, "--range", "-30:20", "-o", str(tmp_path / "out")]) == 6
+        assert "run.yaml: cannot be replaced" in capsys.readouterr().err
+
     def test_a_range_that_cannot_be_found(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_image(tmp_path / "grey.png", np.full((180, 240, 3), 128, np.uint8))
         refused = Refused(capsys, tmp_path, tmp_path / "grey.png", tmp_path / "grey.png")
@@ -206,6 +248,29 @@ class TestRun:
             assert Path(first, name).read_bytes() == Path(second, name).read_bytes(), name
         assert main(["run", "--config", f"{first}/run.yaml", "--range", "-25:16", "-o", third]) == 0
         assert "Range      -25:16 px, given as a range" in capsys.readouterr().out
+
+    def test_cameras_choose_the_pair_of_a_kitti_rig(self, tmp_path: Path) -> None:
+        """Grey cameras 0 and 1 are 0.2 m apart, colour cameras 2 and 3 0.1 m: the same disparities at twice the depth."""
+        shifts = [0.0, -40.0, 0.0, -20.0]
+        lines = [f"P{i}: 200 0 119.5 {shift} 0 200 89.5 0 0 0 1 0" for i, shift in enumerate(shifts)]
+        (tmp_path / "calib.txt").write_text("\n".join(lines) + "\n")
+        words = ["--rig", str(tmp_path / "calib.txt"), "--image-size", "240x180", "--depth", "3m:inf"]
+        for cameras, scale in (("grey", 40.0), ("colour", 20.0)):
+            out = tmp_path / cameras
+            assert main(["run", LEFT, RIGHT, *words, "--cameras", cameras, "-o", str(out)]) == 0
+            disparity, depth = (read_float_map(out / name) for name in ("disparity.tiff", "depth.tiff"))
+            known = np.isfinite(depth)
+            np.testing.assert_allclose(depth[known], scale / disparity[known], rtol=1e-5)
+        found = load_run_file(tmp_path / "grey" / "run.yaml")
+        assert (found.cameras, found.image_size) == ("grey", (240, 180))
+        assert main(["run", "--config", str(tmp_path / "grey" / "run.yaml"), "-o", str(tmp_path / "again")]) == 0
+        assert (tmp_path / "again" / "depth.tiff").read_bytes() == (tmp_path / "grey" / "depth.tiff").read_bytes()
+
+    def test_the_unit_of_a_rig_from_a_config(self, tmp_path: Path) -> None:
+        (tmp_path / "my.yaml").write_text(f'rig: "{RIG}"\n')
+        words = ["--config", str(tmp_path / "my.yaml"), "--unit", "m", "--image-size", "240x180", "--range", "-30:20"]
+        assert main(["run", LEFT, RIGHT, *words, "-o", str(tmp_path / "out")]) == 0
+        assert (tmp_path / "out" / "depth.tiff").exists()
 
     def test_print_settings_needs_no_images(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["run", "--set", "matcher.p1=5", "--range", "-4:9", "--print-settings"]) == 0
