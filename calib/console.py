@@ -4,6 +4,7 @@ Imports nothing heavy, because `--help` must answer at once.
 """
 
 import argparse
+import importlib
 import os
 import re
 import signal
@@ -122,6 +123,35 @@ def run_command(build_parser: Callable[[], argparse.ArgumentParser], argv: Seque
         _error(program, f"a bug in {program}, not a mistake of yours: {type(error).__name__}: {first}; {advice}")
         return 1
     return int(code or 0)
+
+
+def add_version(parser: argparse.ArgumentParser, package: str) -> None:
+    """Give a parser `--version`, which prints the name and `__version__` of a package and leaves."""
+    parser.add_argument("--version", action=_Version, nargs=0, const=package, help="print the version and leave")
+
+
+class _Version(argparse.Action):
+    """`argparse` has its own, but it wants the version, and with it the package, before anyone asks."""
+
+    def __call__(self, *_: object) -> None:
+        sys.stdout.write(f"{self.const} {importlib.import_module(self.const).__version__}\n")
+        sys.exit(0)
+
+
+def parse_size(text: str | None, *, option: str = "--image-size") -> tuple[int, int] | None:
+    """(width, height) in px from `640x480`; None for None.
+
+    Raises
+    ------
+    UsageError
+        Another form, or a side of zero.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6})\s*x\s*(\d{1,6})", text.strip().lower(), re.ASCII)
+    if found is None or 0 in (int(found[1]), int(found[2])):
+        raise UsageError(f"{option} {text!r} is no size; write e.g. 640x480")
+    return int(found[1]), int(found[2])
 
 
 def announce(path: str | Path) -> None:

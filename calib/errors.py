@@ -14,7 +14,7 @@ class                exit meaning
 `CalibrationError`      4 a rig that is impossible, or a capture that cannot be solved
 `ResourceError`         5 not enough memory, or a library of the system is missing
 `OutputError`           6 a result that cannot be written
-`BatchError`            7 part of a batch failed
+(reserved)              7 part of a batch failed
 `QualityError`          8 the data are readable, but too poor for an answer
 (interrupted)         130 stopped with Ctrl-C
 ==================== ==== =======================================================
@@ -59,12 +59,6 @@ class OutputError(StereoError):
     """A result that cannot be written."""
 
     exit_code = 6
-
-
-class BatchError(StereoError):
-    """Some pairs of a batch failed."""
-
-    exit_code = 7
 
 
 class QualityError(StereoError):

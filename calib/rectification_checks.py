@@ -98,5 +98,5 @@ def check_image(name: str, image: Image, camera: Camera) -> None:
     if (width, height) != camera.size:
         raise InputError(
             f"{name} image is {width} x {height} px, but the rig's {name} camera is {camera.width} x {camera.height} px; use"
-            " photos of the size that was calibrated, or change the rig with StereoRig.scale() or crop()"
+            " photos of the size that was calibrated, or change the rig (in Python: StereoRig.scale() or crop())"
         )

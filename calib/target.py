@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from calib.errors import UsageError
 from calib.geometry import Array
+from calib.units import parse_length_m
 
-_UNITS_M = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254}
 _LIMITS_M = (1e-4, 10.0)
 _LEAST_CORNERS, _MOST_CORNERS = 3, 100
 _EXAMPLE = "write e.g. chessboard:9x6:25mm (inner corners across x down, then the side of one square with its unit)"
@@ -111,11 +111,5 @@ def parse_target(text: str) -> Target:
     size = re.fullmatch(r"(\d{1,4})\s*x\s*(\d{1,4})", counts)
     if size is None:
         raise UsageError(f"target {text!r}: {counts!r} is no count of corners; {_EXAMPLE}")
-    measure = re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*([a-zµ\"']*)", length)
-    if measure is None:
-        raise UsageError(f"target {text!r}: {length!r} is no length; {_EXAMPLE}")
-    number, unit = float(measure[1] + (measure[2] or "")), measure[3]
-    if unit not in _UNITS_M:
-        what = f"unknown unit {unit!r}" if unit else f"{length!r} has no unit"
-        raise UsageError(f"target {text!r}: {what} (known: {', '.join(_UNITS_M)}); {_EXAMPLE}")
-    return Target("chessboard" if kind == "checkerboard" else kind, int(size[1]), int(size[2]), number * _UNITS_M[unit])
+    square_m = parse_length_m(length, what=f"target {text!r}", example=_EXAMPLE)
+    return Target("chessboard" if kind == "checkerboard" else kind, int(size[1]), int(size[2]), square_m)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from calib import console, errors
-from calib.console import Parser, Progress, join_negative_values, run_command
+from calib.console import Parser, Progress, add_version, join_negative_values, parse_size, run_command
 
 
 def build(action: Callable[[argparse.Namespace], int | None] | None = None) -> Callable[[], Parser]:
@@ -56,7 +56,6 @@ def test_the_command_gets_its_arguments_and_gives_its_code() -> None:
         errors.CalibrationError,
         errors.ResourceError,
         errors.OutputError,
-        errors.BatchError,
         errors.QualityError,
     ],
 )
@@ -257,3 +256,35 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     text = stream.getvalue()
     assert "matching [a].png" in text
     assert "a note" in text
+
+
+@pytest.mark.parametrize("package", ["calib", "stereo"])
+def test_the_version_is_that_of_the_package(package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import importlib
+
+    def parser() -> Parser:
+        made = Parser(prog="other")
+        add_version(made, package)
+        return made
+
+    assert run_command(parser, ["--version"], program="other") == 0
+    assert capsys.readouterr().out == f"{package} {importlib.import_module(package).__version__}\n"
+
+
+def test_sizes_are_width_x_height() -> None:
+    assert parse_size(None) is None
+    assert parse_size("640x480") == (640, 480)
+    assert parse_size(" 640 X 480 ") == (640, 480)
+
+
+@pytest.mark.parametrize("text", ["", "640", "640x", "x480", "640x480x3", "0x480", "-640x480", "640.5x480", "٦x٤", "9999999x1"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(errors.UsageError, match=r"^--size '.*' is no size; write e\.g\. 640x480$"):
+        parse_size(text, option="--size")
+
+
+def test_no_two_errors_share_a_code_that_scripts_read() -> None:
+    """7 stays free for batches; a settings file is a kind of usage."""
+    codes = {kind: kind.exit_code for kind in errors.StereoError.__subclasses__()}
+    assert sorted(codes.values()) == [2, 3, 4, 5, 6, 8]
+    assert errors.ConfigError.exit_code == errors.UsageError.exit_code

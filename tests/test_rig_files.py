@@ -155,8 +155,10 @@ def test_all_native_mistakes_come_at_once(write: Write) -> None:
 
 def test_what_the_file_states_cannot_be_given_otherwise(write: Write) -> None:
     path = write(NATIVE)
-    refused(path, UsageError, "states lengths in mm, but unit is m", unit="m")
-    refused(path, UsageError, "states images of 640 x 480 px, but image_size is 320 x 240", image_size=(320, 240))
+    refused(path, UsageError, r"states lengths in mm, but --unit \(unit\) is m", unit="m")
+    refused(
+        path, UsageError, r"states images of 640 x 480 px, but --image-size \(image_size\) is 320 x 240", image_size=(320, 240)
+    )
     same(load_rig(path, unit="mm", image_size=(640, 480)), load_rig(path))
 
 
@@ -272,7 +274,7 @@ def test_all_headers(write: Write, header: str) -> None:
 def test_opencv_with_a_size(write: Write, size: str) -> None:
     assert load_rig(write(OPENCV + size), unit="mm").left.size == (640, 480)
     refused(
-        write(OPENCV + size), UsageError, "states images of 640 x 480 px, but image_size is 4 x 3", unit="m", image_size=(4, 3)
+        write(OPENCV + size), UsageError, r"640 x 480 px, but --image-size \(image_size\) is 4 x 3", unit="m", image_size=(4, 3)
     )
 
 
@@ -290,8 +292,8 @@ def test_opencv_with_a_size_that_is_no_size_asks(write: Write, size: str) -> Non
 
 def test_opencv_without_size_or_unit_asks(write: Write) -> None:
     path = write(OPENCV)
-    refused(path, UsageError, r"states no image size; how large are the images .*\? say image_size=", unit="m")
-    refused(path, UsageError, r"states no unit of length; in which unit .*\? say unit= one of m, cm, mm", image_size=(640, 480))
+    refused(path, UsageError, r"no image size; how large .*\? give --image-size WxH \(in Python: image_size=", unit="m")
+    refused(path, UsageError, r"no unit of length; in which .*\? give --unit with one of m, cm, mm, in \(", image_size=(640, 480))
     refused(path, UsageError, "unit 'inch' is not known", image_size=(640, 480), unit="inch")
     assert load_rig(write(OPENCV + 'unit: "mm"\n'), image_size=(640, 480)).t_right_left_m[0] == pytest.approx(-0.0033)
 
@@ -467,10 +469,12 @@ def test_kitti_raw_states_its_size(write: Write) -> None:
 def test_kitti_asks_and_refuses(write: Write) -> None:
     path = write(KITTI, "000000.txt")
     refused(path, UsageError, "states no image size; how large")
-    refused(path, UsageError, "states lengths in m, but unit is mm", unit="mm", **SIZE)
-    refused(path, UsageError, "cameras 'red'; KITTI has colour and grey", cameras="red", **SIZE)
+    refused(path, UsageError, r"states lengths in m, but --unit \(unit\) is mm", unit="mm", **SIZE)
+    refused(path, UsageError, r"--cameras \(cameras\) is 'red'; KITTI has colour and grey", cameras="red", **SIZE)
     grey_only = "\n".join(KITTI.splitlines()[:2])
-    refused(write(grey_only, "g.txt"), CalibrationError, 'has no P2 .* is it a file for cameras="grey"', **SIZE)
+    refused(
+        write(grey_only, "g.txt"), CalibrationError, r'has no P2 .* give --cameras grey \(in Python: cameras="grey"\)', **SIZE
+    )
     refused(write(KITTI.replace("P2: 7.215377e+02", "P2:"), "a.txt"), CalibrationError, "P2 has 11 numbers", **SIZE)
     refused(
         write(KITTI.replace("P2: 7.215377e+02", "P2: x"), "b.txt"), CalibrationError, "P2 is 'x .* it must hold numbers", **SIZE

@@ -44,7 +44,7 @@ def test_a_board_in_words_reads_back_as_itself(text: str) -> None:
         ("chessboard:9x6:25", "'25' has no unit"),
         ("chessboard:9x6:25px", "unknown unit 'px'"),
         ("chessboard:9x6:mm", "'mm' is no length"),
-        ("chessboard:9x6:-25mm", "'-25mm' is no length"),
+        ("chessboard:9x6:-25mm", "a square of -0.025 m; its side must lie between"),
         ("chessboard:9x6:24,2mm", "'24,2mm' is no length"),
         ("chessboard:9x6:nanmm", "'nanmm' is no length"),
         ("chessboard:9*6:25mm", "'9*6' is no count of corners"),

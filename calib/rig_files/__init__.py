@@ -45,7 +45,7 @@ def load_rig(
     image_size : (int, int), optional
         (width, height) in px of the calibrated images, for files that do not state it (OpenCV, KITTI object)
     unit : str, optional
-        "m", "cm" or "mm": the unit of the file's translation, for files that do not state it (OpenCV)
+        "m", "cm", "mm" or "in": the unit of the file's translation, for files that do not state it (OpenCV)
     cameras : str, optional
         "colour" (default) or "grey", for KITTI
 

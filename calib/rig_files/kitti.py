@@ -32,7 +32,7 @@ def parse_kitti(text: str, path: Path, given: Given) -> StereoRig:
     """
     choice = given.cameras or "colour"
     if choice not in _PAIRS:
-        raise UsageError(f"{path}: cameras {choice!r}; KITTI has {' and '.join(_PAIRS)}")
+        raise UsageError(f"{path}: --cameras (cameras) is {choice!r}; KITTI has {' and '.join(_PAIRS)}")
     pair = _PAIRS[choice]
     with named(path):
         entries = dict(re.findall(r"^\s*(\w+):[ \t]*(.*?)\s*$", text, re.MULTILINE))
@@ -68,7 +68,10 @@ def _projection(entries: dict[str, str], index: int, choice: str) -> Array:
                 raise CalibrationError(f"{name} is {numbers}; every number must be finite")
             return np.array(numbers).reshape(3, 4)
     other = next(each for each in _PAIRS if each != choice)
-    raise CalibrationError(f'has no P{index} or P_rect_{index:02d} for the {choice} cameras; is it a file for cameras="{other}"?')
+    raise CalibrationError(
+        f"has no P{index} or P_rect_{index:02d} for the {choice} cameras; is it a file of the {other} ones? then give"
+        f' --cameras {other} (in Python: cameras="{other}")'
+    )
 
 
 def _stated_size(entries: dict[str, str], index: int) -> tuple[int, int] | None:

@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike
 from calib.camera import Camera
 from calib.errors import CalibrationError, UsageError
 from calib.geometry import Array, nearest_rotation, orthonormality_error
-
-UNITS_PER_METRE = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
-"""the units of length that rig files may state"""
+from calib.units import UNITS_PER_METRE
 
 _ROTATION_ROUNDING = 1e-3
 _ROTATION_EXACT = 1e-9
@@ -26,7 +24,7 @@ class Given:
     image_size: tuple[int, int] | None = None
     """(width, height), px"""
     unit: str | None = None
-    """"m", "cm" or "mm" """
+    """"m", "cm", "mm" or "in" """
     cameras: str | None = None
     """which of several pairs in the file"""
 
@@ -44,11 +42,13 @@ def choose_size(path: Path, stated: tuple[int, int] | None, given: Given) -> tup
     """(width, height) from the file or from the caller; absent or contradictory sizes are refused."""
     if stated is None and given.image_size is None:
         raise UsageError(
-            f"{path}: states no image size; how large are the images of this rig? say image_size=(width, height) in pixels"
+            f"{path}: states no image size; how large are the images of this rig? give --image-size WxH (in Python:"
+            " image_size=(width, height))"
         )
     if stated is not None and given.image_size is not None and tuple(given.image_size) != stated:
         raise UsageError(
-            f"{path}: states images of {_times(stated)} px, but image_size is {_times(given.image_size)}; drop one of them"
+            f"{path}: states images of {_times(stated)} px, but --image-size (image_size) is {_times(given.image_size)};"
+            " leave it out, or correct the file"
         )
     size = stated or given.image_size
     assert size is not None
@@ -60,10 +60,12 @@ def choose_unit(path: Path, stated: str | None, given: Given) -> float:
     if stated is None and given.unit is None:
         raise UsageError(
             f"{path}: states no unit of length; in which unit is its translation (that of the board's squares at calibration)?"
-            f" say unit= one of {', '.join(UNITS_PER_METRE)}"
+            f" give --unit with one of {', '.join(UNITS_PER_METRE)} (in Python: unit=...)"
         )
     if stated is not None and given.unit is not None and stated != given.unit:
-        raise UsageError(f"{path}: states lengths in {stated}, but unit is {given.unit}; drop one of them")
+        raise UsageError(
+            f"{path}: states lengths in {stated}, but --unit (unit) is {given.unit}; leave it out, or correct the file"
+        )
     unit = stated or given.unit
     if unit not in UNITS_PER_METRE:
         raise UsageError(f"{path}: unit {unit!r} is not known; use one of {', '.join(UNITS_PER_METRE)}")
