@@ -147,13 +147,18 @@ class Camera:
         return float(radius) if radius < _WIDEST_TANGENT else float("inf")  # beyond that a root is rounding
 
     def scale(self, factor: float) -> "Camera":
-        """The camera of images resized by `factor`: c' = (c + 0.5) s - 0.5, sizes rounded to whole pixels."""
+        """The camera of images resized by about `factor`, exactly as `cv2.resize(image, camera.scale(factor).size)` does it.
+
+        Sizes are whole pixels: 741 x 500 by 0.5 is 370 x 250, which is 0.4993 in x and 0.5 in y. Each axis is scaled by its own
+        quotient s of new and old size: f' = f s, c' = (c + 0.5) s - 0.5.
+        """
         if not (np.isfinite(factor) and factor > 0.0):
             raise CalibrationError(f"scale factor {factor}; it must be a finite number > 0")
-        size = [max(1, round(n * factor)) for n in self.size]
-        fx, fy = self.focal_x_px * factor, self.focal_y_px * factor
-        cx, cy = (self.centre_x_px + 0.5) * factor - 0.5, (self.centre_y_px + 0.5) * factor - 0.5
-        return Camera(size[0], size[1], fx, fy, cx, cy, self.distortion)
+        width, height = (max(1, round(n * factor)) for n in self.size)
+        sx, sy = width / self.width, height / self.height
+        fx, fy = self.focal_x_px * sx, self.focal_y_px * sy
+        cx, cy = (self.centre_x_px + 0.5) * sx - 0.5, (self.centre_y_px + 0.5) * sy - 0.5
+        return Camera(width, height, fx, fy, cx, cy, self.distortion)
 
     def crop(self, x0: int, y0: int, width: int, height: int) -> "Camera":
         """The camera of the window [x0, x0 + width) x [y0, y0 + height); the window may lie partly outside (padding)."""

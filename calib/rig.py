@@ -105,8 +105,25 @@ class StereoRig:
         return self.right.centre_x_px - self.left.centre_x_px
 
     def scale(self, factor: float) -> "StereoRig":
-        """The rig of images resized by `factor` (pixel centres at integers: c' = (c + 0.5) s - 0.5); doffs scales with it."""
-        return replace(self, left=self.left.scale(factor), right=self.right.scale(factor))
+        """The rig of images resized by about `factor` to whole pixels; see `Camera.scale`, whose sizes to use.
+
+        With s = new width / old width a rectified rig's disparities, focal length and doffs are multiplied by s: depth is
+        unchanged.
+
+        Raises
+        ------
+        CalibrationError
+            The images of a rectified rig differ in size, and rounding would scale them differently: crop one of them first.
+        """
+        scaled = replace(self, left=self.left.scale(factor), right=self.right.scale(factor))
+        if self.is_rectified and not scaled.is_rectified:
+            sides = (self.left, scaled.left), (self.right, scaled.right)
+            sizes = [f"{old.width} x {old.height} to {new.width} x {new.height} px" for old, new in sides]
+            raise CalibrationError(
+                f"rig: scaled by {factor:g}, the left images go from {sizes[0]} and the right ones from {sizes[1]}: not the same"
+                " factor, so that rows would no longer agree; crop both to one size first"
+            )
+        return scaled
 
     def crop(self, x0: int, y0: int, width: int, height: int, *, x0_right: int | None = None) -> "StereoRig":
         """The rig of images cropped to a window of `width` x `height` at (x0, y0), the right one at (x0_right, y0).
@@ -126,7 +143,7 @@ class RectifiedPair:
     """Two images whose rows are epipolar lines, with masks of the pixels that hold image content, and the rig they belong to."""
 
     left: Image
-    """(H, W) or (H, W, 3 in BGR order); uint8, uint16 or float32"""
+    """(H, W) or (H, W, 3 in BGR order); uint8, uint16 or float32, finite where `left_valid`"""
     right: Image
     """same shape and type as `left`"""
     left_valid: Mask
@@ -149,6 +166,7 @@ class RectifiedPair:
             mask = getattr(self, name)
             if mask.shape != self.left.shape[:2] or mask.dtype != np.bool_:
                 raise InputError(f"{name}: {mask.dtype} of shape {mask.shape}; it must be bool of shape {self.left.shape[:2]}")
+            _refuse_not_finite(name.removesuffix("_valid"), getattr(self, name.removesuffix("_valid")), mask)
         if self.rig is not None:
             if not self.rig.is_rectified:
                 raise CalibrationError("the rig of a RectifiedPair must be rectified; use calib.rectify(rig, left, right)")
@@ -161,6 +179,19 @@ class RectifiedPair:
             array = np.ascontiguousarray(getattr(self, name)).view()
             frozen(array)
             object.__setattr__(self, name, array)
+
+
+def _refuse_not_finite(name: str, image: Image, valid: Mask) -> None:
+    """NaN under a mask that says "valid" would spread through every sum over the image."""
+    if image.dtype != np.float32:
+        return
+    finite = np.isfinite(image) if image.ndim == 2 else np.isfinite(image).all(-1)
+    count = int(np.count_nonzero(valid & ~finite))
+    if count:
+        raise InputError(
+            f"{name}: {count} pixel{'s are' if count > 1 else ' is'} NaN or infinite where {name}_valid is True; mark"
+            f" {'them' if count > 1 else 'it'} as not valid: {name}_valid &= numpy.isfinite({name}), over all channels"
+        )
 
 
 def _size(image: Image) -> str:

@@ -125,6 +125,18 @@ def test_scale_agrees_with_the_resizing_of_an_image() -> None:
     assert value == pytest.approx(20.0 + 30000.0, abs=1e-9)
 
 
+@pytest.mark.parametrize("factor", [0.5, 0.37, 1.7])
+def test_scale_is_exact_where_sizes_are_rounded(factor: float) -> None:
+    """The position of each pixel's content after `cv2.resize` to the size of the scaled camera, read off two ramps."""
+    cam = Camera(741, 497, 600.0, 610.0, 350.0, 240.0, np.array([]))
+    scaled = cam.scale(factor)
+    assert scaled.size == (round(741 * factor), round(497 * factor))
+    ramps = [np.ascontiguousarray(ramp, np.float64) for ramp in np.mgrid[0:497, 0:741][::-1]]
+    u, v = (cv2.resize(ramp, scaled.size, interpolation=cv2.INTER_LINEAR) for ramp in ramps)  # source position of each pixel
+    for x, y in ((5, 7), (scaled.width - 6, scaled.height - 9)):
+        np.testing.assert_allclose(scaled.unproject([float(x), float(y)]), cam.unproject([u[y, x], v[y, x]]), rtol=0.0, atol=1e-7)
+
+
 def test_crop_moves_the_principal_point() -> None:
     cam = camera(DISTORTIONS[8])
     window = cam.crop(37, -12, 300, 200)

@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -55,11 +56,32 @@ def test_scale_multiplies_disparity_and_doffs_and_keeps_depth(factor: float) -> 
     small = rig.scale(factor)
     d = np.subtract(*pixels(rig))[:, 0]
     d_small = np.subtract(*pixels(small))[:, 0]
-    np.testing.assert_allclose(d_small, d * factor, rtol=1e-12)
-    assert small.doffs_px == pytest.approx(rig.doffs_px * factor, rel=1e-12)
-    assert small.focal_px == pytest.approx(rig.focal_px * factor)
+    across = small.left.width / rig.left.width  # of 741 px, half is 370
+    np.testing.assert_allclose(d_small, d * across, rtol=1e-12)
+    assert small.doffs_px == pytest.approx(rig.doffs_px * across, rel=1e-12)
+    assert small.focal_px == pytest.approx(rig.focal_px * across, rel=1e-12)
     np.testing.assert_allclose(depth(small, d_small), POINTS[:, 2], rtol=1e-12)
     assert small.is_rectified
+
+
+def test_a_resized_pair_keeps_its_depth_where_sizes_are_rounded() -> None:
+    """The fractional position of a peak in the images themselves, resized to the sizes that the scaled rig states."""
+    rig = rectified()
+    d = rig.focal_px * rig.baseline_m / 2.0 - rig.doffs_px  # at 2 m
+    small = rig.scale(0.37)
+    ramp = np.tile(np.arange(741.0), (500, 1))
+    found = []
+    for shift in (0.0, d):  # the same surface: the ramp crosses 400 at x = 400 on the left, at 400 - d on the right
+        row = cv2.resize(ramp + shift, small.left.size, interpolation=cv2.INTER_LINEAR)[90]
+        found.append(np.interp(400.0, row, np.arange(len(row))))
+    assert depth(small, np.array(found[0] - found[1])) == pytest.approx(2.0, rel=1e-9)
+
+
+def test_a_rectified_rig_that_rounding_would_spoil_is_not_scaled() -> None:
+    rig = replace(rectified(), right=rectified().right.crop(0, 0, 740, 500))
+    assert rig.scale(2.0).is_rectified
+    with pytest.raises(CalibrationError, match=r"741 x 500 to 370 x 250 px and the right ones from 740 x 500 to 370 x 250 px"):
+        rig.scale(0.5)
 
 
 @pytest.mark.parametrize("right_shift", [0, 25, -40])
@@ -190,6 +212,22 @@ def test_pairs_that_do_not_fit_are_refused(change: dict[str, Any], error: type[E
 def test_images_of_odd_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"images of shape|use \(H, W\)"):
         pair(left=np.zeros(shape, np.uint8), right=np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_need_a_mask(side: str, channels: int, value: float) -> None:
+    images = {name: np.zeros((500, 741) if channels == 1 else (500, 741, 3), np.float32) for name in ("left", "right")}
+    images[side][3, 4:6] = value
+    with pytest.raises(InputError, match=rf"^{side}: 2 pixels are NaN or infinite where {side}_valid is True; mark them"):
+        pair(**images)
+    masked = np.ones((500, 741), bool)
+    masked[3, 4] = False
+    with pytest.raises(InputError, match=rf"^{side}: 1 pixel is NaN"):
+        pair(**images, **{f"{side}_valid": masked})
+    masked[3, 5] = False
+    assert not np.isfinite(getattr(pair(**images, **{f"{side}_valid": masked}), side)[3, 4:6]).any()
 
 
 def test_float64_images_are_refused() -> None:
