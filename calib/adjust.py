@@ -2,6 +2,7 @@
 something, for they return numbers from anything.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _LEAST_TILT_DEG = 5.0
 _MOST_FOCAL_SIGMA = 0.05  # of the focal length
 _RMS_LIMIT = 1.25e-3  # of the image diagonal: 1 px at 640 x 480
 _ADVICE_BOARD = "check that the board is as --target says, and that each image shows it whole"
+_solves_lock = threading.Lock()  # OpenCV's number of threads is one for the whole process
+_solves = 0  # running now: the first one changes the number, the last one restores it
+_threads_before = 0
 _ADVICE_TILT = "Take more pictures with the board tilted by 20 to 40 degrees to all sides"
 
 
@@ -181,12 +185,19 @@ def solve_both(seen: Corners, mono: tuple[Mono, Mono], agreed: CornerOrder, mode
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """OpenCV's solvers add up in the order in which their threads finish; with one, equal corners give equal bytes."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    global _solves, _threads_before
+    with _solves_lock:
+        if not _solves:
+            _threads_before = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        _solves += 1
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        with _solves_lock:
+            _solves -= 1
+            if not _solves:
+                cv2.setNumThreads(_threads_before)
 
 
 def _camera(K: ArrayLike, D: ArrayLike, size: tuple[int, int], model: str) -> Camera:

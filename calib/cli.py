@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calib.console import Parser, Progress, announce, run_command, say
-from calib.errors import CalibrationError, OutputError, UsageError
+from calib.console import Parser, Progress, add_version, announce, parse_size, run_command, say
+from calib.errors import CalibrationError, UsageError
 
 if TYPE_CHECKING:
     from calib.detect import BoardViews
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="calib", description="Calibrate stereo rigs from photos of a board, and rectify their images.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
+    add_version(parser, "calib")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def command(name: str, brief: str, text: str, examples: str) -> argparse.ArgumentParser:
@@ -91,16 +91,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_rig(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rig", type=Path, metavar="RIG", help="rig file: our YAML, OpenCV, Middlebury or KITTI")
-    parser.add_argument("--unit", metavar="U", help="unit of the rig's lengths (m, cm, mm) where its file does not state it")
+    parser.add_argument("--unit", metavar="U", help="unit of the rig's lengths (m, cm, mm, in) where its file does not state it")
     parser.add_argument("--image-size", metavar="WxH", help="size of the rig's images where its file does not state it")
-
-
-class _Version(argparse.Action):
-    def __call__(self, *_: object) -> None:
-        import calib
-
-        print(f"calib {calib.__version__}")
-        sys.exit(0)
+    parser.add_argument("--cameras", metavar="WHICH", help="which pair of a KITTI file: colour (default) or grey")
 
 
 def _solve(args: argparse.Namespace) -> int:
@@ -119,9 +112,9 @@ def _solve(args: argparse.Namespace) -> int:
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads is {args.threads}; it must be at least 1")
     left, right, notes = pair_up(args.images)
-    if args.output.is_dir():
-        raise OutputError(f"{args.output}: is a folder; give a file name, e.g. {args.output / 'rig.yaml'}")
-    files.output_folder(args.output.parent)  # before the work, not after it
+    # before the work, not after it
+    output = files.output_file(args.output)
+    files.refuse_overwriting([output, report_path(output)], [*left, *right, *map(Path, args.images)])
     for note in notes:
         say(f"note: {note}")
     with Progress(2 * len(left), "board:") as progress:
@@ -133,10 +126,10 @@ def _solve(args: argparse.Namespace) -> int:
         raise CalibrationError(f"{error}{_other_board(images, views, target)}") from error
     for line in _table(result):
         print(line)
-    save_rig(args.output, result.rig)
-    announce(args.output)
-    save_report(report_path(args.output), result)
-    announce(report_path(args.output))
+    save_rig(output, result.rig)
+    announce(output)
+    save_report(report_path(output), result)
+    announce(report_path(output))
     return 0
 
 
@@ -181,22 +174,24 @@ def _rectify(args: argparse.Namespace) -> int:
 
     from calib import files
     from calib.images import read_pair, write_image
-    from calib.rectification import rectify
+    from calib.rectification import plan_rectification
     from calib.rig_files import save_rig
 
     rig = _load(args)
     photos = read_pair(args.left, args.right)
-    pair = rectify(rig, *photos)
+    suffix = ".tiff" if photos[0].dtype == np.float32 else ".png"
+    names = [f"left{suffix}", f"right{suffix}", "left_valid.png", "right_valid.png", "rig.yaml"]
+    files.refuse_overwriting([args.output / name for name in names], [args.rig, args.left, args.right])
+    plan = plan_rectification(rig)
+    pair = plan.apply(*photos)
+    if plan.roll_note is not None:
+        say(f"note: {plan.roll_note}")
     folder = files.output_folder(args.output)
-    suffix = ".tiff" if pair.left.dtype == np.float32 else ".png"
-    results = [("left" + suffix, pair.left), ("right" + suffix, pair.right)]
-    results += [("left_valid.png", pair.left_valid), ("right_valid.png", pair.right_valid)]
-    for name, array in results:
+    for name, array in zip(names, (pair.left, pair.right, pair.left_valid, pair.right_valid), strict=False):
         write_image(folder / name, array.astype(np.uint8) * np.uint8(255) if array.dtype == np.bool_ else array)
         announce(folder / name)
-    if pair.rig is not None:
-        save_rig(folder / "rig.yaml", pair.rig)
-        announce(folder / "rig.yaml")
+    save_rig(folder / names[-1], plan.rig)
+    announce(folder / names[-1])
     return 0
 
 
@@ -211,13 +206,7 @@ def _show(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> "StereoRig":
     from calib.rig_files import load_rig
 
-    size = None
-    if args.image_size is not None:
-        width, _, height = args.image_size.lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            raise UsageError(f"--image-size {args.image_size!r} is no size; write e.g. 640x480")
-        size = (int(width), int(height))
-    return load_rig(args.rig, image_size=size, unit=args.unit)
+    return load_rig(args.rig, image_size=parse_size(args.image_size), unit=args.unit, cameras=args.cameras)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,19 @@ def output_folder(path: str | Path) -> Path:
     return folder
 
 
+def output_file(path: str | Path) -> Path:
+    """The place of a result, proven fit before the work: not a folder or a device, in a folder that is created where needed.
+
+    Raises
+    ------
+    OutputError
+    """
+    target = Path(path)
+    _refuse_special(target)
+    output_folder(target.parent)
+    return target
+
+
 def refuse_overwriting(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
     """Refuse results that would replace a file they are made from. Call it before the first result is written.
 

@@ -29,7 +29,7 @@ def check_structure(data: bytes) -> tuple[int, int]:
         if re.match(magic, data, re.DOTALL):
             try:
                 return check(data)
-            except (struct.error, IndexError) as error:  # a field lies beyond the end
+            except (struct.error, IndexError, OverflowError) as error:  # a field lies beyond the end
                 raise DamageError(f"is truncated after {len(data)} bytes; {_ANEW}") from error
     for magic, name in _FOREIGN:
         if re.match(magic, data, re.DOTALL):

@@ -40,10 +40,17 @@ def pair_up(words: Sequence[str]) -> tuple[list[Path], list[Path], list[str]]:
         left, right = _halves(words)
     if len(left) != len(right):
         raise InputError(f"{len(left)} left and {len(right)} right images, but each needs its partner{_alone(left, right)}")
-    same = [a for a, b in zip(left, right, strict=True) if a == b or (a.exists() and b.exists() and a.samefile(b))]
+    same = [a for a, b in zip(left, right, strict=True) if a == b or _is_same_file(a, b)]
     if same:
         raise InputError(f"{same[0]} is both left and right; give the images of the two cameras")
     return left, right, _doubts(left, right)
+
+
+def _is_same_file(a: Path, b: Path) -> bool:
+    try:
+        return a.samefile(b)
+    except (OSError, ValueError):  # missing, or a name that no file can have: told by the reader
+        return False
 
 
 def _listed(word: str) -> list[Path]:

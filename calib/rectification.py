@@ -29,6 +29,7 @@ _METHOD: dict[Interpolation, tuple[int, int, int]] = {
 }
 _MAX_SIDE = 32766  # cv2.remap counts pixels in 16 bits
 _OUTSIDE = -16.0  # a map entry that no image reaches
+_SILENT_ROLL_DEG = 10.0
 _ROWS = 64  # rows projected at once: bounds the memory for large images
 
 
@@ -53,6 +54,25 @@ class Rectification:
     right_valid: Mask
     """(H, W)"""
     interpolation: Interpolation
+
+    @property
+    def roll_deg(self) -> float:
+        """How far the view that is turned more is turned about its optical axis, degrees; positive: clockwise in the picture."""
+        turned = [
+            float(np.degrees(np.arctan2(R[1, 0] - R[0, 1], R[0, 0] + R[1, 1]))) for R in (self.R_rect_left, self.R_rect_right)
+        ]
+        return max(turned, key=abs)
+
+    @property
+    def roll_note(self) -> str | None:
+        """What to tell the user where the views are turned by more than 10 degrees about their optical axes: never in silence."""
+        if abs(self.roll_deg) <= _SILENT_ROLL_DEG:
+            return None
+        way = "clockwise" if self.roll_deg > 0.0 else "anticlockwise"
+        return (
+            f"rectification turns the view by {abs(self.roll_deg):.1f} degrees {way}, because the baseline is not along the rows"
+            " of the photos: the results stand aslant to them, with empty corners"
+        )
 
     def apply(self, left: Image, right: Image) -> RectifiedPair:
         """Rectify a pair of photos.

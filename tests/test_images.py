@@ -207,6 +207,15 @@ def test_tiff_strips_must_lie_inside_the_file(tmp_path: Path) -> None:
     refused(tmp_path, data[:4] + struct.pack("<I", 8) + body, "truncated|corrupt", "z.tiff")
 
 
+@pytest.mark.parametrize("offset", [2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1])
+def test_big_tiff_offsets_beyond_every_file_are_refused(tmp_path: Path, offset: int) -> None:
+    head = b"II\x2b\x00\x08\x00\x00\x00"
+    refused(tmp_path, head + struct.pack("<Q", offset) + bytes(64), "is truncated", "directory.tif")
+    entry = struct.pack("<HHQQ", 273, 16, 2, offset)  # two offsets of strips, which do not fit into the entry itself
+    data = head + struct.pack("<QQ", 16, 1) + entry + bytes(64)
+    refused(tmp_path, data, "is truncated", "strips.tif")
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

@@ -391,3 +391,34 @@ def test_plan_is_frozen_and_reusable(rng: np.random.Generator) -> None:
     photo = rng.integers(0, 256, (480, 640)).astype(np.uint8)
     first, second = plan.apply(photo, photo), rectify(demo_rig(), photo, photo)
     np.testing.assert_array_equal(first.left, second.left)
+
+
+@pytest.mark.parametrize("roll_deg", [-30.0, -10.5, -9.5, 0.0, 9.5, 10.5, 30.0])
+def test_a_roll_is_measured_and_told(roll_deg: float) -> None:
+    """A rig whose right camera stands `roll_deg` below the rows of the left one: the views turn by as much the other way."""
+    camera = Camera(320, 240, 300.0, 300.0, 159.5, 119.5, np.zeros(0))
+    angle = np.radians(roll_deg)
+    rig = StereoRig(camera, camera, np.eye(3), -0.1 * np.array([np.cos(angle), np.sin(angle), 0.0]))
+    plan = plan_rectification(rig)
+    assert plan.roll_deg == pytest.approx(-roll_deg, abs=1e-9)
+    right_of_centre = plan.R_rect_left @ np.array([0.5, 0.0, 1.0])  # y points down: clockwise takes what is right downwards
+    assert right_of_centre[1] == pytest.approx(-0.5 * np.sin(angle), abs=1e-12)
+    if abs(roll_deg) < 10.0:
+        assert plan.roll_note is None
+    else:
+        way = "anticlockwise" if roll_deg > 0.0 else "clockwise"
+        assert f"turns the view by {abs(roll_deg):.1f} degrees {way}, because" in str(plan.roll_note)
+
+
+def test_the_greater_roll_of_two_counts() -> None:
+    camera = Camera(320, 240, 300.0, 300.0, 159.5, 119.5, np.zeros(0))
+    rig = StereoRig(camera, camera, rotation_from_vector([0.0, 0.0, np.radians(15.0)]), np.array([-0.1, 0.0, 0.0]))
+    baseline_deg = float(np.degrees(np.arctan2(rig.centre_right_m[1], rig.centre_right_m[0])))
+    assert baseline_deg == pytest.approx(15.0 * -1.0)  # t is along x of the turned camera
+    assert plan_rectification(rig).roll_deg == pytest.approx(15.0)  # left 15, right 0
+
+
+def test_rectified_and_toe_in_rigs_are_not_rolled(rng: np.random.Generator) -> None:
+    assert abs(plan_rectification(random_rig(rng, 20.0)).roll_deg) < 10.0
+    camera = Camera(64, 48, 60.0, 60.0, 31.5, 23.5, np.zeros(0))
+    assert plan_rectification(StereoRig(camera, camera, np.eye(3), np.array([-0.1, 0.0, 0.0]))).roll_deg == 0.0

@@ -2,10 +2,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from calib.adjust import check_invertible
+from calib.adjust import _one_thread, check_invertible
 from calib.camera import Camera
 from calib.corner_order import Pose, agree_on_order
 from calib.detect import Detection, PairView, detect_pairs
@@ -315,6 +316,23 @@ def test_cameras_of_different_sizes_make_a_rig() -> None:
     result = solve_rig(seen(rig, poses_of(rig, 8)), TARGET, (640, 480), right_size=(320, 240))
     assert result.rig.right.size == (320, 240)
     assert_rig(result.rig, rig, length_m=1e-5, angle=0.01, focal_px=0.1)
+
+
+def test_solves_at_once_restore_the_number_of_threads() -> None:
+    """The one that began first ends first: the other must neither run on with many threads nor leave one behind."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        first, second = _one_thread(), _one_thread()
+        first.__enter__()
+        second.__enter__()
+        assert cv2.getNumThreads() == 1
+        first.__exit__(None, None, None)
+        assert cv2.getNumThreads() == 1
+        second.__exit__(None, None, None)
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def truth_of(name: str) -> tuple[str, str, Target]:
