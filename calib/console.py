@@ -190,9 +190,10 @@ def join_negative_values(argv: Sequence[str], options: Sequence[str]) -> list[st
 
 
 class Progress:
-    """Progress of `total` steps: a bar on a terminal, otherwise one plain line on standard error per finished step.
+    """Progress of `total` steps: a bar on a terminal, otherwise one plain line on standard error per step.
 
-    Use it as a context manager and call `advance(label)` after each step.
+    Use it as a context manager and call either `begin(label)` before each step, where steps are long and few, or
+    `advance(label)` after each, where they are many and run side by side.
     """
 
     def __init__(self, total: int | None = None, title: str = "") -> None:
@@ -218,12 +219,19 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    def begin(self, label: str) -> None:
+        """Name the step that starts now; those before are finished."""
+        self._show(label, finished=self._done)
+
     def advance(self, label: str = "") -> None:
         """Count one finished step."""
+        self._show(label, finished=self._done + 1)
+
+    def _show(self, label: str, *, finished: int) -> None:
         self._done += 1
         text = " ".join(part for part in (self._title, label) if part)
         if self._bar is not None:
-            self._bar.update(self._task, advance=1, description=text)
+            self._bar.update(self._task, completed=finished, description=text)
         else:
             of = "" if self._total is None else f"/{self._total}"
             say(f"[{self._done}{of}] {text}".rstrip())

@@ -30,8 +30,8 @@ def check_arrangement(rig: StereoRig) -> None:
         )
     if x < 0.0:
         raise CalibrationError(
-            f"rig: {where}: left and right are swapped (x must be > 0); exchange the cameras in the rig and the order of the"
-            " photos"
+            f"rig: {where}: left and right are swapped (its x must be > 0, t_right_left's x < 0); exchange the"
+            " cameras in the rig and the order of the photos"
         )
     R = rig.R_right_left  # the angle of the rotation about z that is nearest to R
     roll = float(np.degrees(np.arctan2(R[1, 0] - R[0, 1], R[0, 0] + R[1, 1])))

@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> int:
     from stereo.run_result import summary
 
     with Progress(len(pipeline.STEPS), "stereo run:") as progress:
-        listener = Listener(progress.advance, say, announce)
+        listener = Listener(progress.begin, say, announce)
         result = pipeline.run(
             left,
             right,

@@ -86,24 +86,24 @@ def run_demo(output: str | Path, *, scale: float = 1.0, board_pairs: int = 12, s
     true_rig, scene = demo_rig().scale(scale), demo_scene()
     left, right, rig_path = folder / "left.png", folder / "right.png", folder / "rig.yaml"
     with Progress(_STEPS, "stereo demo:") as progress:
+        progress.begin("render the board")
         left_boards, right_boards = _render_boards(true_rig, photos, board_pairs)
-        progress.advance("render the board")
+        progress.begin("calibrate")
         solved = _calibrate(left_boards, right_boards)
         save_rig(rig_path, solved.rig)
         announce(rig_path)
-        progress.advance("calibrate")
+        progress.begin("render the scene")
         pair = render_pair(true_rig, scene, supersampling=supersampling)
         for path, image in ((left, pair.left), (right, pair.right)):
             write_image(path, image)
             announce(path)
-        progress.advance("render the scene")
-        listener = Listener(progress.advance, say, announce)
+        listener = Listener(progress.begin, say, announce)
         result = pipeline.run(left, right, folder / "result", rig=rig_path, listener=listener)
+        progress.begin("compare with the truth")
         truth = scene_truth(plan_rectification(load_rig(rig_path)), true_rig, scene)
         errors = measure_errors(result, truth, solved, true_rig)
         write_image(folder / "figure.png", demo_figure(result))
         announce(folder / "figure.png")
-        progress.advance("compare with the truth")
     return DemoRun(errors, _lines(errors, solved, result, folder, time.perf_counter() - begin))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calib import files
-from calib.errors import OutputError, QualityError, UsageError
+from calib.errors import InputError, OutputError, QualityError, UsageError
 from calib.images import read_pair
 from calib.rectification import plan_rectification
 from calib.rig import Image, Mask, RectifiedPair, StereoRig
@@ -43,6 +43,7 @@ RESULTS = (
 _WITHOUT_RIG = ("disparity.tiff", "sigma.tiff", "reason.png", "preview.png", "run.yaml", "log.jsonl")
 
 _LARGEST_ROW_ERROR_PX = 1.0
+_LARGEST_BEYOND_SHARE = 0.05
 _LARGEST_END_SHARE = 0.01
 _OTHER_BYTES_PER_PIXEL = 200
 """photos, rectified images, their maps, depth in float64, the cloud and the pictures"""
@@ -109,6 +110,8 @@ def run(
         photos = read_pair(left, right)
         calibrated = None if rig is None else load_rig(rig, unit=unit, image_size=image_size, cameras=cameras)
         found = Record(sha256={name: files.sha256(path) for name, path in paths.items()}, versions=package_versions())
+        if found.sha256["left"] == found.sha256["right"]:
+            raise InputError(f"{left} and {right} are the same picture; give the photos of the left and of the right camera")
         for difference in _differences(record, found, paths):
             log.note(difference)
         for path in paths.values():
@@ -139,6 +142,8 @@ def run(
                 log.note(warning)
         with log.step("depth"):
             depth = None if pair.rig is None else to_depth(disparity)
+            for warning in _beyond_warnings(depth):
+                log.note(warning)
             cloud = None if depth is None else _cloud(depth, pair, chosen)
             _require_answers(disparity, cloud, search)
         resolved = replace(chosen, range=(search.minimum, search.maximum), depth=None)
@@ -237,6 +242,20 @@ def _folder(path: str | Path) -> Iterator[Path]:
             with suppress(OSError):  # not empty
                 folder.rmdir()
         raise
+
+
+def _beyond_warnings(depth: DepthMap | None) -> tuple[str, ...]:
+    """Points behind infinity do not exist; many of them tell of swapped images or of another rig."""
+    if depth is None:
+        return ()
+    answered = np.isfinite(depth.inverse_depth_per_m)
+    share = float((depth.inverse_depth_per_m[answered] < 0.0).mean()) if answered.any() else 0.0
+    if share <= _LARGEST_BEYOND_SHARE:
+        return ()
+    return (
+        f"{100.0 * share:.1f} % of the measured pixels lie beyond infinity (up to {100.0 * _LARGEST_BEYOND_SHARE:g} % is noise):"
+        " left and right are swapped, or this is not the rig of these photos",
+    )
 
 
 def _match(pair: RectifiedPair, search: SearchRange, settings: RunSettings, threads: int | None, log: RunLog) -> DisparityMap:

@@ -20,7 +20,7 @@ class Listener:
     """Who hears of a run while it goes on."""
 
     step: Callable[[str], None] = _nothing
-    """a finished step of `stereo.pipeline.STEPS`"""
+    """a step of `stereo.pipeline.STEPS` that starts now"""
     note: Callable[[str], None] = _nothing
     """something a person should know, in one line"""
     wrote: Callable[[str], None] = _nothing
@@ -38,11 +38,11 @@ class RunLog:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a step; one that fails is not finished."""
+        """Announce and time a step; one that fails leaves no time."""
+        self.listener.step(name)
         begin = time.perf_counter()
         yield
         self._entries.append({"event": "step", "name": name, "seconds": round(time.perf_counter() - begin, 4)})
-        self.listener.step(name)
 
     def note(self, text: str) -> None:
         """Something that belongs to the result and stands in its report."""

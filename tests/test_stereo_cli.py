@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from calib.config import parse_config
 from calib.images import read_image, write_image
+from calib.rig_files import load_rig, save_rig
 from stereo import memory
 from stereo.cli import main
 from stereo.map_files import read_float_map
@@ -73,12 +75,27 @@ class TestInput:
         assert "241 x 180" in refused.message
 
     def test_a_size_other_than_the_rigs(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        for name in ("a.png", "b.png"):
-            write_image(tmp_path / name, np.zeros((90, 120, 3), np.uint8))
+        for grey, name in enumerate(("a.png", "b.png")):
+            write_image(tmp_path / name, np.full((90, 120, 3), grey, np.uint8))
         refused = Refused(capsys, tmp_path, tmp_path / "a.png", tmp_path / "b.png", "--rig", RIG)
         assert refused.code == 3
         assert "120 x 90" in refused.message
         assert "240 x 180" in refused.message
+
+    def test_the_same_picture_twice(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        refused = Refused(capsys, tmp_path, LEFT, LEFT)
+        assert refused.code == 3
+        assert "are the same picture" in refused.message
+
+    def test_points_beyond_infinity_are_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """The room with a rig whose zero disparity lies at infinity: the far half of the scene would lie behind it."""
+        rig = load_rig(RIG)
+        save_rig(tmp_path / "rig.yaml", replace(rig, right=replace(rig.right, centre_x_px=rig.left.centre_x_px)))
+        words = ["run", LEFT, RIGHT, "--rig", str(tmp_path / "rig.yaml"), "--range", "-30:20", "-o", str(tmp_path / "out")]
+        assert main(words) == 0
+        assert "of the measured pixels lie beyond infinity" in capsys.readouterr().err
+        assert main([*words[:4], RIG, *words[5:]]) == 0
+        assert "beyond infinity" not in capsys.readouterr().err
 
 
 class TestRig:
@@ -211,8 +228,9 @@ class TestResourcesAndOutput:
         assert "run.yaml: cannot be replaced" in capsys.readouterr().err
 
     def test_a_range_that_cannot_be_found(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        write_image(tmp_path / "grey.png", np.full((180, 240, 3), 128, np.uint8))
-        refused = Refused(capsys, tmp_path, tmp_path / "grey.png", tmp_path / "grey.png")
+        for grey in (127, 128):
+            write_image(tmp_path / f"{grey}.png", np.full((180, 240, 3), grey, np.uint8))
+        refused = Refused(capsys, tmp_path, tmp_path / "127.png", tmp_path / "128.png")
         assert refused.code == 8
         assert "0 consistent matches, 24 needed" in refused.message
         assert "--range MIN:MAX" in refused.message
@@ -295,5 +313,5 @@ class TestStart:
         command = [sys.executable, "-m", "stereo.cli", "run", LEFT, str(tmp_path / "absent.png"), "-o", str(tmp_path / "out")]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOM.parents[1], env=os.environ, check=False)
         assert done.returncode == 3
-        assert done.stderr.startswith("stereo: error: ")
-        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.splitlines()[-1].startswith("stereo: error: ")
+        assert len(done.stderr.splitlines()) == 2

@@ -73,4 +73,7 @@ def load_rig(
     for _, pattern, reader in _FORMATS:
         if re.search(pattern, text, re.MULTILINE):
             return reader(text, source, Given(image_size, unit, cameras))
-    raise InputError(f"{source}: is in no rig format known here; known: {known}")
+    raise InputError(
+        f"{source}: is in no rig format known here; known: {known};"
+        " a rig written by hand begins with the line 'format: stereo-rig 1'"
+    )
