@@ -17,11 +17,12 @@ from calib.rig import Image, Mask, RectifiedPair, StereoRig
 from calib.rig_files import load_rig
 from stereo.cloud import to_cloud
 from stereo.depth import to_depth
-from stereo.maps import DepthMap, DisparityMap, PointCloud, Reason
+from stereo.maps import DepthMap, DisparityMap, PointCloud
 from stereo.memory import require_memory
 from stereo.run_log import Listener, RunLog, files_written
 from stereo.run_result import RunResult
 from stereo.run_settings import Cameras, Record, RunFile, RunSettings, Unit, package_versions, printable, run_file_text
+from stereo.run_warnings import beyond_warnings, end_warnings, row_warnings
 from stereo.search_range import SearchRange, parse_depth, range_from_depth, range_from_matches
 
 STEPS = ("read", "rectify", "range", "match", "depth", "write")
@@ -42,9 +43,6 @@ RESULTS = (
 """every file that a run may write"""
 _WITHOUT_RIG = ("disparity.tiff", "sigma.tiff", "reason.png", "preview.png", "run.yaml", "log.jsonl")
 
-_LARGEST_ROW_ERROR_PX = 1.0
-_LARGEST_BEYOND_SHARE = 0.05
-_LARGEST_END_SHARE = 0.01
 _OTHER_BYTES_PER_PIXEL = 200
 """photos, rectified images, their maps, depth in float64, the cloud and the pictures"""
 
@@ -138,11 +136,11 @@ def run(
     with _folder(output) as folder:
         with log.step("match"):
             disparity = _match(pair, search, chosen, threads, log)
-            for warning in _end_warnings(disparity):
+            for warning in end_warnings(disparity):
                 log.note(warning)
         with log.step("depth"):
             depth = None if pair.rig is None else to_depth(disparity)
-            for warning in _beyond_warnings(depth):
+            for warning in beyond_warnings(depth):
                 log.note(warning)
             cloud = None if depth is None else _cloud(depth, pair, chosen)
             _require_answers(disparity, cloud, search)
@@ -200,22 +198,10 @@ def _search_range(
         return SearchRange(*settings.range, "given as a range"), ()
     if settings.depth is None:
         search = range_from_matches(pair)
-        return search, _row_warnings(search, rig)
+        return search, row_warnings(search, rig)
     if pair.rig is None:
         raise UsageError(f"depth {settings.depth} needs a rig to become disparities; give --rig, or --range MIN:MAX in pixels")
     return SearchRange(*range_from_depth(pair.rig, *parse_depth(settings.depth)), f"given as depth {settings.depth}"), ()
-
-
-def _row_warnings(search: SearchRange, rig: StereoRig | None) -> tuple[str, ...]:
-    if not search.row_error_px > _LARGEST_ROW_ERROR_PX:  # NaN: not measured
-        return ()
-    cause = "the rig has moved since it was calibrated, or is another one"
-    if rig is None:
-        cause = "they are not rectified: give their --rig"
-    return (
-        f"rows of the two images disagree by {search.row_error_px:.1f} px (left minus right {search.row_offset_px:+.1f} px; up to"
-        f" {_LARGEST_ROW_ERROR_PX:g} px is good), so many matches will be missed or wrong; probably {cause}",
-    )
 
 
 def _require_memory(pair: RectifiedPair, search: SearchRange) -> None:
@@ -244,20 +230,6 @@ def _folder(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def _beyond_warnings(depth: DepthMap | None) -> tuple[str, ...]:
-    """Points behind infinity do not exist; many of them tell of swapped images or of another rig."""
-    if depth is None:
-        return ()
-    answered = np.isfinite(depth.inverse_depth_per_m)
-    share = float((depth.inverse_depth_per_m[answered] < 0.0).mean()) if answered.any() else 0.0
-    if share <= _LARGEST_BEYOND_SHARE:
-        return ()
-    return (
-        f"{100.0 * share:.1f} % of the measured pixels lie beyond infinity (up to {100.0 * _LARGEST_BEYOND_SHARE:g} % is noise):"
-        " left and right are swapped, or this is not the rig of these photos",
-    )
-
-
 def _match(pair: RectifiedPair, search: SearchRange, settings: RunSettings, threads: int | None, log: RunLog) -> DisparityMap:
     from stereo import kernels
     from stereo.matcher import match
@@ -265,22 +237,6 @@ def _match(pair: RectifiedPair, search: SearchRange, settings: RunSettings, thre
     if kernels.is_cold():
         log.say("compiling kernels for this machine (some seconds, first run only)")
     return match(pair, search_range=(search.minimum, search.maximum), settings=settings.matcher, threads=threads)
-
-
-def _end_warnings(disparity: DisparityMap) -> tuple[str, ...]:
-    """Ends of the range that too many pixels chose: what lies beyond could not be found."""
-    (low, high), d = disparity.search_range, disparity.disparity_px
-    chosen = disparity.valid & (disparity.reason & np.uint16(Reason.RANGE_EDGE) != 0)
-    middle = 0.5 * (low + high)
-    warnings = []
-    for end, where, word in ((low, chosen & (d < middle), "lower"), (high - 1, chosen & (d >= middle), "upper")):
-        share = where.sum() / max(int(disparity.valid.sum()), 1)
-        if share > _LARGEST_END_SHARE:
-            warnings.append(
-                f"{100.0 * share:.1f} % of the measured pixels chose the {word} end of the range, {end} px (up to"
-                f" {100.0 * _LARGEST_END_SHARE:g} % is good); there is probably more beyond it: widen the range"
-            )
-    return tuple(warnings)
 
 
 def _require_answers(disparity: DisparityMap, cloud: PointCloud | None, search: SearchRange) -> None:
