@@ -16,7 +16,7 @@ from stereo.kernels import clean, planes, select, sweeps
 from stereo.maps import DisparityMap
 from stereo.search_range import range_from_matches
 from stereo.settings import DEFAULT_PRESET, MatcherSettings, preset_settings
-from stereo.workspace import Workspace, lease
+from stereo.workspace import PathStates, Workspace, lease
 
 MAX_LABELS = 16_384
 """widest search range, px"""
@@ -275,7 +275,7 @@ def _aggregate(space: Workspace, minimum: int, settings: MatcherSettings, worker
     half = height // 2
     uniqueness = int(1024 / (1.0 - settings.uniqueness_percent / 100.0))
 
-    def sweep(final: bool, state: sweeps.PathStates, y0: int, y1: int, dy: int) -> None:
+    def sweep(final: bool, state: PathStates, y0: int, y1: int, dy: int) -> None:
         sweeps.kernel(space.vectors, final)(
             space.left, space.right, space.penalty, space.padding, *state.arrays(), space.sums, space.labels,
             space.winner, space.winner_sums, space.ambiguous, space.right_winner,

@@ -1,10 +1,11 @@
 """The matcher's big arrays, kept between calls: memory touched for the first time costs more than the matching."""
 
 import threading
+from typing import Any
 
 import numpy as np
 
-from stereo.kernels import planes, select, sweeps
+from stereo.kernels import planes, select
 from stereo.kernels.simd import FLOAT_LANES, LANES, WIDE_LANES, aligned
 from stereo.memory import require_memory
 
@@ -16,6 +17,30 @@ def required_bytes(height: int, width: int, labels: int) -> int:
     """Memory that `match` takes above its inputs, bytes: the uint16 sums, the planes and the small maps."""
     vectors = -(-labels // LANES)
     return height * width * (2 * vectors * LANES + 70) + height * 7 * vectors * 80
+
+
+class PathStates:
+    """One sweep's working rows (both of its halves use them, one after the other)."""
+
+    def __init__(self, width: int, vectors: int) -> None:
+        size = vectors * LANES
+        self.vertical, self.diagonal, self.antidiagonal = (aligned(width * size, np.uint8) for _ in range(3))
+        self.row = aligned(size, np.uint8)
+        self.least = np.zeros((3, width), np.uint8)
+        self.line = aligned(size + 2 * WIDE_LANES, np.uint16)
+        stride = (width - 1) // (2 * vectors) + 2 + WIDE_LANES
+        self.right_sum = aligned(2 * vectors * stride, np.uint16).reshape(2 * vectors, stride)
+        self.right_label = aligned(2 * vectors * stride, np.uint16).reshape(2 * vectors, stride)
+
+    def arrays(self) -> tuple[np.ndarray[tuple[int, ...], np.dtype[Any]], ...]:
+        """In the order of the sweep's arguments."""
+        paths = (self.vertical, self.diagonal, self.antidiagonal, self.row, self.least)
+        return (*paths, self.line, self.right_sum, self.right_label)
+
+    def reset(self) -> None:
+        """Back to "no predecessor" for a new image."""
+        for state in (self.vertical, self.diagonal, self.antidiagonal, self.row, self.least):
+            state[:] = 0
 
 
 class Workspace:
@@ -31,7 +56,7 @@ class Workspace:
         self.right = self.right.reshape(height, planes.RIGHT_PLANES, vectors, stride)
         self.penalty = np.zeros((4, height + 1, width + 2), np.uint8)
         self.sums = aligned(height * width * size, np.uint16)
-        self.states = [sweeps.PathStates(width, vectors) for _ in range(2)]
+        self.states = [PathStates(width, vectors) for _ in range(2)]
         self.winner, self.right_winner = (np.empty((height, width), np.int16) for _ in range(2))
         self.winner_sums = np.empty((3, height, width), np.uint16)
         self.ambiguous = np.empty((height, width), np.bool_)

@@ -34,7 +34,6 @@ from stereo.kernels.simd import (
     WIDE_LANES,
     add,
     add_saturated,
-    aligned,
     bit_and,
     bit_or,
     broadcast8,
@@ -344,27 +343,3 @@ def _build(unrolled: int, final: bool) -> Any:
 def kernel(vectors: int, final: bool) -> Any:
     """The sweep for `vectors` groups of 64 labels."""
     return _build(vectors if vectors <= _UNROLLED else 0, final)
-
-
-class PathStates:
-    """One sweep's working rows (both of its halves use them, one after the other)."""
-
-    def __init__(self, width: int, vectors: int) -> None:
-        size = vectors * LANES
-        self.vertical, self.diagonal, self.antidiagonal = (aligned(width * size, np.uint8) for _ in range(3))
-        self.row = aligned(size, np.uint8)
-        self.least = np.zeros((3, width), np.uint8)
-        self.line = aligned(size + 2 * WIDE_LANES, np.uint16)
-        stride = (width - 1) // (2 * vectors) + 2 + WIDE_LANES
-        self.right_sum = aligned(2 * vectors * stride, np.uint16).reshape(2 * vectors, stride)
-        self.right_label = aligned(2 * vectors * stride, np.uint16).reshape(2 * vectors, stride)
-
-    def arrays(self) -> tuple[np.ndarray[Any, Any], ...]:
-        """In the order of the sweep's arguments."""
-        paths = (self.vertical, self.diagonal, self.antidiagonal, self.row, self.least)
-        return (*paths, self.line, self.right_sum, self.right_label)
-
-    def reset(self) -> None:
-        """Back to "no predecessor" for a new image."""
-        for state in (self.vertical, self.diagonal, self.antidiagonal, self.row, self.least):
-            state[:] = 0
