@@ -4,6 +4,7 @@ Imports nothing heavy, because `--help` must answer at once.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from calib.errors import ResourceError, StereoError, UsageError
+from calib.errors import OutputError, ResourceError, StereoError, UsageError
 
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
@@ -115,6 +116,11 @@ def run_command(build_parser: Callable[[], argparse.ArgumentParser], argv: Seque
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            with suppress(OSError):  # what the stream still holds would fail again at the interpreter's end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _error(program, "no space left where the output goes; free some, or write to another place")
+            return OutputError.exit_code
         if _is_out_of_memory(error):
             _error(program, "not enough memory; use smaller images or a narrower search range, or close other programs")
             return ResourceError.exit_code

@@ -288,3 +288,12 @@ def test_no_two_errors_share_a_code_that_scripts_read() -> None:
     codes = {kind: kind.exit_code for kind in errors.StereoError.__subclasses__()}
     assert sorted(codes.values()) == [2, 3, 4, 5, 6, 8]
     assert errors.ConfigError.exit_code == errors.UsageError.exit_code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_output_is_no_bug() -> None:
+    command = [sys.executable, "-m", "calib.cli", "show", str(Path(__file__).parents[1] / "data" / "room" / "rig.yaml")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1], check=False)
+    assert done.returncode == 6
+    assert done.stderr == "calib: error: no space left where the output goes; free some, or write to another place\n"
