@@ -1,7 +1,8 @@
 """The matcher's big arrays, kept between calls: memory touched for the first time costs more than the matching."""
 
+import os
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from stereo.kernels.simd import FLOAT_LANES, LANES, WIDE_LANES, aligned
 from stereo.memory import require_memory
 
 _LARGEST_KEPT_BYTES = 2**30
-"""larger workspaces are given back at once: a giant pair should not hold its memory for the life of a process"""
+"""workspaces beyond this are given back at once: a giant pair should not hold its memory for the life of a process"""
+_LARGEST_KEPT_NUMBER = 6
 
 
 def required_bytes(height: int, width: int, labels: int) -> int:
@@ -74,19 +76,25 @@ class Workspace:
 
 
 class lease:  # noqa: N801 (used as `with lease(...)`)
-    """Lends the kept workspace; a second caller at the same time, or another size, gets a new one."""
+    """Lends a kept workspace; a second caller at the same time, or another size, gets a new one.
+
+    One call works on several sizes (coarse passes), so that a few are kept, the latest used first.
+    """
 
     _lock = threading.Lock()
-    _kept: Workspace | None = None
+    _kept: ClassVar[list[Workspace]] = []
 
     def __init__(self, height: int, width: int, labels: int) -> None:
         self._key = (height, width, labels)
 
     def __enter__(self) -> Workspace:
         with lease._lock:
-            space, lease._kept = lease._kept, None
-        if space is None or space.key != self._key:
-            space = None  # before the new one is made: the two need not fit side by side
+            space = next((s for s in lease._kept if s.key == self._key), None)
+            if space is not None:
+                lease._kept.remove(space)
+            else:
+                lease._make_room(required_bytes(*self._key))
+        if space is None:
             height, width, labels = self._key
             # asked before, because the system hands out memory that it does not have and ends the process later
             what = f"matching {width} x {height} px over {labels} disparities"
@@ -96,12 +104,25 @@ class lease:  # noqa: N801 (used as `with lease(...)`)
         return space
 
     def __exit__(self, *_: object) -> None:
-        if required_bytes(*self._key) <= _LARGEST_KEPT_BYTES:
-            with lease._lock:
-                lease._kept = self._space
+        with lease._lock:
+            lease._make_room(required_bytes(*self._key))
+            if required_bytes(*self._key) <= _LARGEST_KEPT_BYTES:
+                lease._kept.insert(0, self._space)
+
+    @classmethod
+    def _make_room(cls, count: int) -> None:
+        """Drop the workspaces used longest ago until `count` more bytes stay within the limit."""
+        while cls._kept and (
+            len(cls._kept) >= _LARGEST_KEPT_NUMBER or sum(required_bytes(*s.key) for s in cls._kept) + count > _LARGEST_KEPT_BYTES
+        ):
+            cls._kept.pop()
 
     @classmethod
     def forget(cls) -> None:
-        """Give the kept workspace back, with a new lock: for a process that has just been forked."""
+        """Give the kept workspaces back, with a new lock: for a process that has just been forked."""
         cls._lock = threading.Lock()
-        cls._kept = None
+        cls._kept.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lease.forget)

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stereo import kernels, matcher
+from stereo import kernels
+from stereo.aggregation import aggregate
 from stereo.kernels import clean, planes, select
 from stereo.kernels.planes import Bytes, Mask
 from stereo.maps import Reason
+from stereo.matcher_input import GreyPair
+from stereo.selection import drop_speckles
 from stereo.settings import MAX_P2, MatcherSettings
 from stereo.workspace import Workspace, lease
 from tests import oracles
@@ -43,8 +46,7 @@ def test_matcher_stages_equal_their_twins(
     left, right, left_valid, right_valid = textured(rng, height, width, nodata)
     settings = MatcherSettings(p1=7, p2=MAX_P2)
     space = Workspace(height, width, labels)
-    matcher._fill_planes(space, left, right, left_valid, right_valid, minimum, settings, threads)
-    matcher._aggregate(space, minimum, settings, threads)
+    aggregate(space, GreyPair(left, right, left_valid, right_valid), minimum, settings, threads)
 
     table = planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast)
     cost = oracles.costs(left, right, left_valid, right_valid, minimum, labels)
@@ -76,7 +78,7 @@ def test_speckles_and_planes_equal_their_twins(rng: np.random.Generator, threads
     inside = np.s_[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width]
     space.label[inside], space.grey[inside] = np.where(answered, label, select.NO_LABEL), grey
     reason = np.zeros((height, width), np.uint16)
-    matcher._drop_speckles(space, reason, np.float32(1.0), 12, threads)
+    drop_speckles(space, reason, np.float32(1.0), 12, threads)
     small = oracles.small_patches(label, answered, 1.0, 12)
     assert small.any()
     assert (answered & ~small).any()
