@@ -37,6 +37,7 @@ def test_every_name_of_a_package_resolves(package: str) -> None:
         ("calib", "solve", "--help"),
         ("stereo", "--help"),
         ("stereo", "run", "--help"),
+        ("stereo", "score", "--help"),
         ("stereo", "demo", "--help"),
     ],
 )
