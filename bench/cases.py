@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from calib.camera import Camera
 from calib.images import read_image
 from calib.rig import StereoRig
+from stereo.datasets.entry import visible_from_both
+from stereo.encodings import one_channel
 
 Float32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -23,7 +25,8 @@ MOTORCYCLE = {"focal_px": 994.978, "cx": 311.193, "cy": 254.877, "baseline_m": 0
 class Case:
     """One pair: BGR images, truth d = x_left - x_right (NaN unknown), visible pixels, range [minimum, maximum), threshold.
 
-    `quantum_px` is the step in which the truth is stored.
+    `quantum_px` is the step in which the truth is stored. Thresholds of the scores are in units of `unit_px`: 1, or the factor
+    by which the truth of a smaller picture of the scene was enlarged.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Case:
     maximum: int
     quantum_px: float
     threshold_px: float = 2.0
+    unit_px: float = 1.0
 
 
 def data_folder() -> Path:
@@ -57,17 +61,6 @@ def _truth(path: Path, divisor: float) -> Float32:
     return values / np.float32(divisor)
 
 
-def _visible_from_both(left: Float32, right: Float32) -> Mask:
-    """The right truth at the match agrees within 1 px."""
-    height, width = left.shape
-    rows, columns = np.mgrid[:height, :width]
-    x_right = np.round(columns - np.nan_to_num(left)).astype(int)
-    inside = np.isfinite(left) & (x_right >= 0) & (x_right < width)
-    there = np.full_like(left, np.nan)
-    there[inside] = right[rows[inside], x_right[inside]]
-    return np.asarray(inside & (np.abs(there - left) <= 1.0))
-
-
 def _visible_by_depth_order(left: Float32) -> Mask:
     """Without right truth: the nearest point of each right pixel, and what lies within 1 px of it."""
     out = np.zeros(left.shape, bool)
@@ -81,12 +74,17 @@ def _visible_by_depth_order(left: Float32) -> Mask:
     return out
 
 
+def _enlarged(truth: Float32, visible: Mask, factor: int) -> tuple[Float32, Mask]:
+    """Truth of a smaller picture of the same scene, pixel by pixel, in pixels of the larger one."""
+    return tuple(np.repeat(np.repeat(v, factor, 0), factor, 1) for v in (truth * np.float32(factor), visible))  # type: ignore[return-value]
+
+
 def _case(
     name: str, left: Path, right: Path, truth: Float32, *, right_truth: Float32 | None = None, visible: Mask | None = None,
     quantum_px: float, threshold_px: float = 2.0,
 ) -> Case:  # fmt: skip
     if visible is None:
-        visible = _visible_from_both(truth, right_truth) if right_truth is not None else _visible_by_depth_order(truth)
+        visible = visible_from_both(truth, right_truth) if right_truth is not None else _visible_by_depth_order(truth)
     labels = -(-(int(np.ceil(np.nanmax(truth))) + 8) // 16) * 16
     return Case(name, _colour(left), _colour(right), truth, visible & np.isfinite(truth), 0, labels, quantum_px, threshold_px)
 
@@ -128,10 +126,61 @@ def cases() -> Iterator[Case]:
     yield _case("mb14/Motorcycle", f / "motorcycle_left.png", f / "motorcycle_right.png", motorcycle_truth(d), quantum_px=0.0)
     f = d / "mb2014/Adirondack-perfect-Q"
     mask = read_image(f / "Adirondack_mask.png")
-    visible = (mask if mask.ndim == 2 else mask[..., 0]) == 255
+    visible = np.asarray(one_channel(mask, f) == 255)
     truth = _truth(f / "Adirondack_gt.png", 1) + np.float32(0.5)  # whole pixels, floored
     yield _case("mb14/Adirondack", f / "Adirondack_left.png", f / "Adirondack_right.png", truth, visible=visible, quantum_px=1.0)
     f = d / "kitti2012_gt"
     yield _case(
         "kitti12", f / "kittiL.png", f / "kittiR.png", _truth(f / "disp_gt.png", 256), quantum_px=1 / 256, threshold_px=3.0
+    )
+
+
+def other_cases() -> Iterator[Case]:
+    """Every other pair of the folder that has truth: pairs on which no constant was chosen.
+
+    Tsukuba (truth in whole pixels), Adirondack with a right image of another exposure, two photos at full size with the enlarged
+    truth of the smaller ones, and a rendered one.
+    """
+    d = data_folder()
+    f = d / "mb2001/tsukuba"
+    mask = np.asarray(one_channel(read_image(d / "mb_v2_masks/tsukuba/nonocc.png"), f) == 255)
+    yield _case("mb01/tsukuba", f / "im2.png", f / "im6.png", _truth(f / "disp2.png", 16), visible=mask, quantum_px=1.0)
+    f = d / "mb2014/Adirondack-perfect-Q"
+    mask = np.asarray(one_channel(read_image(f / "Adirondack_mask.png"), f) == 255)
+    truth = _truth(f / "Adirondack_gt.png", 1) + np.float32(0.5)
+    yield _case("mb14/AdirondackE", f / "Adirondack_left.png", f / "AdirondackE_right.png", truth, visible=mask, quantum_px=1.0)
+    truth, right = (_truth(d / "mb2003/cones" / n, 4) for n in ("disp2.png", "disp6.png"))
+    truth, mask = _enlarged(truth, visible_from_both(truth, right), 4)
+    f = d / "mb2003_full/cones"
+    case = _case("full/cones", f / "conesL.png", f / "conesR.png", truth, visible=mask, quantum_px=1.0)
+    yield replace(case, unit_px=4.0)
+    truth = _truth(d / "mb2005_06/Aloe/disp1.png", 2)
+    truth, mask = _enlarged(truth, _visible_by_depth_order(truth), 2)
+    f = d / "mb2006_full/aloe"
+    yield replace(_case("full/aloe", f / "aloeL.png", f / "aloeR.png", truth, visible=mask, quantum_px=1.0), unit_px=2.0)
+    f, name = d / "sceneflow_sample", "A-0032-0006"
+    mask = read_image(f / "occlusion/left" / f"{name}.png") == 0
+    truth = read_image(f / "disparity/left" / f"{name}.pfm").astype(np.float32)
+    left, other = (f / "RGB_cleanpass" / side / f"{name}.png" for side in ("left", "right"))
+    yield _case("sceneflow", left, other, truth, visible=np.asarray(mask), quantum_px=0.0)
+
+
+def shifted(case: Case, k: int) -> Case:
+    """Left and right cut at columns that differ by `k`, so that every disparity is `k` px less: exact signed truth.
+
+    Pixels whose match was cut away count as hidden.
+    """
+    width = case.left.shape[1] - abs(k)
+    left, right = np.s_[:, max(k, 0) : max(k, 0) + width], np.s_[:, max(-k, 0) : max(-k, 0) + width]
+    truth = case.truth_px[left] - np.float32(k)
+    x_right = np.arange(width) - np.nan_to_num(truth)
+    return replace(
+        case,
+        name=f"{case.name} d{-k:+d}",
+        left=np.ascontiguousarray(case.left[left]),
+        right=np.ascontiguousarray(case.right[right]),
+        truth_px=truth,
+        visible=case.visible[left] & (x_right >= 0) & (x_right <= width - 1),
+        minimum=case.minimum - k,
+        maximum=case.maximum - k,
     )

@@ -2,7 +2,8 @@
 
 dens: % of visible pixels answered. b05, b1, b2: % of visible pixels off by more than 0.5, 1, 2 px after the fill.
 all2: % of all known pixels off by more than the case's threshold (2 px; KITTI 3).
-s1, s2: % of the answered visible ones off by more than 1, 2 px.
+s1, s2: % of the answered visible ones off by more than 1, 2 px. The px are those of the truth as it was published: photos that
+are larger than it (`Case.unit_px`) count in its px.
 """
 
 import time
@@ -13,6 +14,7 @@ import numpy as np
 
 from bench.cases import Case, Float32
 from stereo import match
+from stereo.score import score as benchmark_score
 
 Matcher = Callable[[Case], tuple[Float32, float]]
 
@@ -63,21 +65,19 @@ def ours(preset: str) -> Matcher:
 
 
 def score(case: Case, disparity: Float32) -> dict[str, float]:
-    """The figures of one case, %."""
-    answered = np.isfinite(disparity)
-    error = np.abs(fill(disparity) - case.truth_px)
-    known, visible = np.isfinite(case.truth_px), case.visible
-    kept = visible & answered
-
-    def share(of: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
-        return 100.0 * float(np.mean(of)) if of.size else float("nan")
-
+    """The figures of one case, %: those of ETH3D (shares of what is answered), before and after the protocol's own fill."""
+    unit = np.float32(case.unit_px)
+    truth, limit = case.truth_px / unit, case.threshold_px
+    sparse = benchmark_score(disparity / unit, truth, benchmark="eth3d", nonocc=case.visible).regions["nonocc"]
+    whole = fill(disparity) / unit
+    filled = benchmark_score(whole, truth, benchmark="eth3d", nonocc=case.visible).regions["nonocc"].sparse
+    known = np.isfinite(truth)
     return {
-        "dens": share(answered[visible]),
-        "b05": share(error[visible] > 0.5),
-        "b1": share(error[visible] > 1.0),
-        "b2": share(error[visible] > 2.0),
-        "all2": share(error[known] > case.threshold_px),
-        "s1": share(error[kept] > 1.0),
-        "s2": share(error[kept] > 2.0),
+        "dens": sparse.coverage_percent,
+        "b05": filled["bad-0.5"],
+        "b1": filled["bad-1"],
+        "b2": filled["bad-2"],
+        "all2": 100.0 * float(np.mean(np.abs(whole - truth)[known] > limit)),
+        "s1": sparse.sparse["bad-1"],
+        "s2": sparse.sparse["bad-2"],
     }
