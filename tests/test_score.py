@@ -123,6 +123,30 @@ def evaldisp(found: Array, truth: Array, mask: NDArray[np.bool_], threshold: flo
     return 100.0 * bad / n, 100.0 * invalid / n, total / (n - invalid)
 
 
+def eth3d_program(found: Array, truth: Array) -> dict[str, float]:
+    """ETH3D's program, loop by loop."""
+    width = truth.shape[1]
+    errors = []
+    for d, gt in zip(found.ravel(), truth.ravel(), strict=True):
+        if np.isfinite(gt) and np.isfinite(d) and -width <= d <= width:
+            errors.append(abs(float(d) - float(gt)))
+    errors.sort()
+    figures = {f"bad-{t:g}": 100.0 * sum(e > t for e in errors) / len(errors) for t in (0.5, 1.0, 2.0, 4.0)}
+    figures["rms"] = math.sqrt(sum(e * e for e in errors) / len(errors))
+    return figures | {f"A{q}": errors[math.floor(len(errors) * q / 100)] for q in (50, 90, 95, 99)}
+
+
+def kitti_d1(found: Array, truth: Array) -> float:
+    """KITTI 2015's outliers among the estimated pixels, loop by loop."""
+    wrong = count = 0
+    for d, gt in zip(found.ravel(), truth.ravel(), strict=True):
+        if np.isfinite(gt) and np.isfinite(d):
+            count += 1
+            error = abs(float(gt) - float(d))
+            wrong += error > 3.0 and error > 0.05 * abs(float(gt))
+    return 100.0 * wrong / count
+
+
 def kitti_fill(found: Array) -> Array:
     """`interpolateBackground`, loop by loop."""
     out = found.copy()
@@ -159,6 +183,18 @@ def test_figures_against_plain_loops(rng: np.random.Generator) -> None:
                 assert figures[f"bad-{threshold:g}"] == pytest.approx(bad)
                 assert figures["invalid"] == pytest.approx(invalid)
                 assert figures["avgerr"] == pytest.approx(average)
+
+
+def test_the_other_programs_against_plain_loops(rng: np.random.Generator) -> None:
+    for _ in range(20):
+        found, truth, _ = random_pair(rng)
+        filled = kitti_fill(found)
+        kitti = score(found, truth, benchmark="kitti").regions["all"]
+        assert kitti.sparse["D1"] == pytest.approx(kitti_d1(found, truth))
+        assert kitti.dense["D1"] == pytest.approx(kitti_d1(filled, truth))
+        eth3d = score(found, truth, benchmark="eth3d").regions["all"].sparse
+        expected = eth3d_program(found, truth)
+        assert {name: eth3d[name] for name in expected} == pytest.approx(expected)
 
 
 def test_fill_against_plain_loops(rng: np.random.Generator) -> None:
