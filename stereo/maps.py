@@ -14,28 +14,49 @@ Float32 = NDArray[np.float32]
 
 
 class Reason(IntFlag):
-    """Why a pixel has no value (several bits may be set); 0 where it has one it can stand by.
+    """Why a pixel has no value, and what is to be known of one that has; several bits may be set.
 
-    `RANGE_EDGE` and `BEYOND_INFINITY` alone leave the disparity in place: they are warnings.
+    A bit invalidates (there is no measured value) or informs (`INFORMING` lists these): a measured pixel has informing bits at most.
+    A filled pixel keeps the bits that say why it was not measured, and has one of the two `FILLED_...` beside them.
     """
 
     NONE = 0
     LEFT_NODATA = 1
-    """the left image holds no data here (outside the camera's view, or NaN)"""
+    """invalidates: the left image holds no data here (outside the camera's view, or NaN)"""
     NO_CANDIDATE = 2
-    """every candidate lies outside the right image or on its nodata"""
+    """invalidates: every candidate lies outside the right image or on its nodata"""
     OUTSIDE_RIGHT = 4
-    """the best candidate lies outside the right image or on its nodata"""
+    """invalidates: the best candidate lies outside the right image (nodata columns at its sides count as outside)"""
     AMBIGUOUS = 8
-    """another candidate is nearly as good (uniqueness)"""
+    """invalidates: another candidate is nearly as good (uniqueness)"""
     LEFT_RIGHT = 16
-    """the right image's best match points elsewhere: occluded or mismatched"""
+    """invalidates: the right image's best match points elsewhere; `OCCLUDED` or `MISMATCHED` says which of the two"""
     SPECKLE = 32
-    """part of a small isolated patch"""
+    """invalidates: part of a small isolated patch"""
     RANGE_EDGE = 64
-    """the best candidate is the first or last of the search range: the truth may lie beyond it"""
+    """informs: the best candidate is the first or last of the search range: the truth may lie beyond it"""
     BEYOND_INFINITY = 128
-    """d + doffs < 0: a point behind infinity; inverse depth is kept, depth is NaN"""
+    """informs: d + doffs < 0: a point behind infinity; inverse depth is kept, depth is NaN"""
+    OCCLUDED = 256
+    """informs, beside `LEFT_RIGHT`: no pixel of the right image has its match here: probably hidden from the right camera"""
+    MISMATCHED = 512
+    """informs, beside `LEFT_RIGHT`: another pixel of the right image has its match here: a wrong match rather than an occlusion"""
+    RIGHT_NODATA = 1024
+    """invalidates: the best candidate lies on nodata inside the right image"""
+    CUT_RANGE = 2048
+    """informs: some candidates lie outside the right image or on its nodata: the best was chosen among fewer"""
+    LOW_CONFIDENCE = 4096
+    """invalidates: the disparity is too likely wrong by more than 1 px (`DisparityMap.confidence`)"""
+    FILLED_OCCLUSION = 8192
+    """informs: not measured; filled from the farther of its neighbours, as what another object hides from the right camera"""
+    FILLED_MISMATCH = 16384
+    """informs: not measured; filled from the neighbours on all sides, as part of their surface"""
+
+
+FILLED = Reason.FILLED_OCCLUSION | Reason.FILLED_MISMATCH
+"""bits of values that were not measured"""
+INFORMING = Reason.RANGE_EDGE | Reason.BEYOND_INFINITY | Reason.OCCLUDED | Reason.MISMATCHED | Reason.CUT_RANGE | FILLED
+"""bits that take no value away; all others do"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +73,8 @@ class DisparityMap:
     """[min, max) of the candidates, px"""
     rig: StereoRig | None = None
     """the rectified rig; None when the pair came without one"""
+    confidence: Float32 | None = None
+    """(H, W) 0 ... 1: estimated probability that `disparity_px` is right within 1 px, 0 where that is NaN; None where unknown"""
 
     def __post_init__(self) -> None:
         shape = np.shape(self.disparity_px)
@@ -64,6 +87,12 @@ class DisparityMap:
             )
         _check(self, "sigma_px", np.float32, shape)
         _check(self, "reason", np.uint16, shape)
+        if self.confidence is not None:
+            _check(self, "confidence", np.float32, shape)
+            if self.confidence.size and not (self.confidence.min() >= 0.0 and self.confidence.max() <= 1.0):
+                raise InputError(
+                    f"confidence runs from {self.confidence.min():g} to {self.confidence.max():g}; it must be in 0 ... 1"
+                )
         low, high = self.search_range
         if low >= high:
             raise UsageError(f"search range {low}:{high} is empty; the range is [MIN, MAX) with MIN < MAX")
@@ -71,8 +100,13 @@ class DisparityMap:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(H, W) bool: pixels that have a disparity."""
+        """(H, W) bool: pixels that have a disparity, measured or filled."""
         return np.isfinite(self.disparity_px)
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """(H, W) bool: pixels whose disparity was not measured but taken from neighbours (`stereo.fill`)."""
+        return (self.reason & np.uint16(FILLED)) != 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

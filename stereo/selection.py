@@ -18,17 +18,26 @@ def select_labels(
     reason = np.empty((height, width), np.uint16)
     half = height // 2
     tolerance = np.float32(settings.left_right_px)
+    right_from, right_to = _known_columns(grey)
 
     def choose(y0: int, y1: int) -> None:
         select.select(
-            space.winner, space.winner_sums, space.ambiguous, space.right_winner, grey.right_valid, minimum, labels, tolerance,
-            space.label, reason, y0, y1,
+            space.winner, space.winner_sums, space.ambiguous, space.right_winner, grey.right_valid, right_from, right_to,
+            minimum, labels, tolerance, space.label, reason, y0, y1,
         )  # fmt: skip
 
     run_both(workers, lambda: choose(0, half), lambda: choose(half, height))
     if settings.speckle_pixels > 1:
         drop_speckles(space, reason, np.float32(settings.speckle_px), settings.speckle_pixels, workers)
     return reason
+
+
+def _known_columns(grey: GreyPair) -> tuple[int, int]:
+    """First and end of the right image's columns that hold any data: what lies beyond is outside, however wide the array is."""
+    valid, width = grey.right_valid, grey.shape[1]
+    first = next((x for x in range(width) if valid[:, x].any()), width)
+    end = next((x + 1 for x in range(width - 1, -1, -1) if valid[:, x].any()), first)
+    return first, end
 
 
 def drop_speckles(space: Workspace, reason: NDArray[np.uint16], step: np.float32, smallest: int, workers: int) -> None:

@@ -122,6 +122,7 @@ def select_labels(
     label = np.zeros((height, width))
     reason = np.zeros((height, width), np.int64)
     seen = right_winners(total, left_valid, minimum)
+    columns = np.flatnonzero(right_valid.any(0))
     for y in range(height):
         for x in range(width):
             if not left_valid[y, x]:
@@ -133,19 +134,25 @@ def select_labels(
             fraction = 0.0
             if 0 < best < labels - 1:
                 bend = max(s[best - 1] + s[best + 1] - 2 * s[best], 1)
-                fraction = np.floor((s[best - 1] - s[best + 1]) * 512 / bend + 0.5) / 1024
+                fraction = np.rint(np.float32((s[best - 1] - s[best + 1]) * 512) / np.float32(bend)) / 1024
             else:
                 reason[y, x] |= select.RANGE_EDGE
             label[y, x] = best + fraction
             if rivals:
                 reason[y, x] |= select.AMBIGUOUS
             xr = x - minimum - best
-            candidates = [x - minimum - i for i in range(labels)]
-            if not (0 <= xr < width and right_valid[y, xr]):
-                some = any(0 <= c < width and right_valid[y, c] for c in candidates)
-                reason[y, x] |= select.OUTSIDE_RIGHT if some else select.NO_CANDIDATE
+            candidates = [c for c in (x - minimum - i for i in range(labels)) if 0 <= c < width and right_valid[y, c]]
+            if 0 < len(candidates) < labels:
+                reason[y, x] |= select.CUT_RANGE
+            if not candidates:
+                reason[y, x] |= select.NO_CANDIDATE
+            elif not columns[0] <= xr <= columns[-1]:
+                reason[y, x] |= select.OUTSIDE_RIGHT
+            elif not right_valid[y, xr]:
+                reason[y, x] |= select.RIGHT_NODATA
             elif seen[y, xr] < 0 or abs(seen[y, xr] - label[y, x]) > tolerance:
-                reason[y, x] |= select.LEFT_RIGHT
+                met = any(seen[y, c] >= 0 and abs(c + minimum + seen[y, c] - x) <= 1 for c in range(width))
+                reason[y, x] |= select.LEFT_RIGHT | (select.MISMATCHED if met else select.OCCLUDED)
     return label, reason
 
 

@@ -12,7 +12,7 @@ from calib.camera import Camera
 from calib.errors import InputError, UsageError
 from calib.rig import RectifiedPair, StereoRig
 from stereo.depth import to_depth
-from stereo.maps import DisparityMap, Reason
+from stereo.maps import INFORMING, DisparityMap, Reason
 from stereo.matcher import match
 from stereo.settings import MatcherSettings
 
@@ -169,11 +169,16 @@ def test_reasons(rng: np.random.Generator) -> None:
     found = match(left, right, search_range=(-2, 30))
     assert (found.reason[~found.valid] != 0).all()
     kept = found.reason[found.valid]
-    assert ((kept & ~np.uint16(Reason.RANGE_EDGE)) == 0).all()
+    assert ((kept & ~np.uint16(INFORMING)) == 0).all()
+    assert ((found.reason[~found.valid] & ~np.uint16(INFORMING)) != 0).all()
+    parted = found.reason & (Reason.OCCLUDED | Reason.MISMATCHED)
+    np.testing.assert_array_equal(parted != 0, found.reason & Reason.LEFT_RIGHT != 0)
+    assert (parted != Reason.OCCLUDED | Reason.MISMATCHED).all()
     assert (found.reason[:, :2] & (Reason.OUTSIDE_RIGHT | Reason.LEFT_RIGHT) != 0).mean() > 0.5  # x - d < 0 there
     nowhere = match(left, right, search_range=(300, 310))
     assert (nowhere.reason & Reason.NO_CANDIDATE != 0).all()
     assert not nowhere.valid.any()
+    assert (nowhere.reason & Reason.CUT_RANGE == 0).all()
     stranger = match(left, pair_with(rng, np.zeros(left.shape))[0], search_range=(-30, 30))
     assert stranger.valid.mean() < 0.1
     assert (stranger.reason & Reason.AMBIGUOUS != 0).mean() > 0.1

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from stereo.kernels import compiled, inlined
-from stereo.kernels.select import FRACTION, MARGIN, NO_LABEL, SPECKLE
+from stereo.kernels.select import FRACTION, MARGIN, NO_LABEL, RANGE_EDGE, SPECKLE
 from stereo.kernels.simd import (
     FLOAT_LANES,
     absolute_f,
@@ -226,5 +226,5 @@ def finish(
         for x in range(width):
             rounded = np.floor(fitted[y, x] * np.float32(FRACTION) + np.float32(0.5)) * np.float32(1.0 / FRACTION)
             disparity[y, x] = rounded + np.float32(minimum) if row[x] != none else nan
-            variance = residual[y, x] + floor_variance + (edge_variance if reason[y, x] != 0 else np.float32(0.0))
+            variance = residual[y, x] + floor_variance + (edge_variance if reason[y, x] & RANGE_EDGE != 0 else np.float32(0.0))
             sigma[y, x] = np.sqrt(variance) if row[x] != none else nan
