@@ -8,7 +8,7 @@ from calib.rig import Image, RectifiedPair
 from stereo.dense import match_grey
 from stereo.maps import DisparityMap, Reason
 from stereo.matcher_input import Trim, as_pair, grey_pair, trim
-from stereo.search_range import range_from_matches
+from stereo.search_range import find_range
 from stereo.settings import DEFAULT_PRESET, MatcherSettings, preset_settings
 
 MAX_LABELS = 16_384
@@ -38,7 +38,7 @@ def match(
         A `RectifiedPair` alone, or two rectified images of one size and type: (H, W) or (H, W, 3) in BGR order, uint8, uint16 or
         float32; NaN in a float image means "no data".
     search_range
-        Candidates [min, max) in px, of any sign; found from sparse matches when not given.
+        Candidates [min, max) in px, of any sign; found by `stereo.search_range.find_range` when not given.
     preset
         "balanced" (the default, and the only one so far).
     settings
@@ -61,7 +61,7 @@ def match(
     InputError
         Images of different size or type, or smaller than 5 x 5.
     QualityError
-        No range was given and the sparse matches are too few to find one.
+        No range was given and the pair does not tell one.
     ResourceError
         The sums of the paths do not fit in memory.
 
@@ -80,7 +80,7 @@ def match(
     if min(height, width) < MIN_SIZE:
         raise InputError(f"images are {width} x {height} px; the matcher needs at least {MIN_SIZE} x {MIN_SIZE}")
     if search_range is None:
-        automatic = range_from_matches(pair)
+        automatic = find_range(pair, threads=threads)
         search_range = (automatic.minimum, automatic.maximum)
     minimum, maximum = _checked_range(search_range)
     grey, place = trim(grey_pair(pair), MIN_SIZE)

@@ -23,7 +23,7 @@ from stereo.run_log import Listener, RunLog, files_written
 from stereo.run_result import RunResult
 from stereo.run_settings import Cameras, Record, RunFile, RunSettings, Unit, package_versions, printable, run_file_text
 from stereo.run_warnings import beyond_warnings, end_warnings, row_warnings
-from stereo.search_range import SearchRange, parse_depth, range_from_depth, range_from_matches
+from stereo.search_range import SearchRange, find_range, parse_depth, range_from_depth
 
 STEPS = ("read", "rectify", "range", "match", "depth", "write")
 """names of the steps, in order, as `Listener.step` receives them"""
@@ -129,7 +129,7 @@ def run(
         del photos
     with log.step("range"):
         same = record if record is not None and (record.sha256, record.range) == (found.sha256, chosen.range) else None
-        search, warnings = _search_range(pair, chosen, calibrated, same)
+        search, warnings = _search_range(pair, chosen, calibrated, same, threads)
         for warning in warnings:
             log.note(warning)
         _require_memory(pair, search)
@@ -189,7 +189,7 @@ def _as_rectified(left: Image, right: Image) -> RectifiedPair:
 
 
 def _search_range(
-    pair: RectifiedPair, settings: RunSettings, rig: StereoRig | None, same: Record | None
+    pair: RectifiedPair, settings: RunSettings, rig: StereoRig | None, same: Record | None, threads: int | None
 ) -> tuple[SearchRange, tuple[str, ...]]:
     """The range, and what is wrong with the images as far as its search saw; both as recorded where that very run is repeated."""
     if settings.range is not None:
@@ -197,7 +197,7 @@ def _search_range(
             return SearchRange(*settings.range, same.range_from), same.warnings
         return SearchRange(*settings.range, "given as a range"), ()
     if settings.depth is None:
-        search = range_from_matches(pair)
+        search = find_range(pair, threads=threads)
         return search, row_warnings(search, rig)
     if pair.rig is None:
         raise UsageError(f"depth {settings.depth} needs a rig to become disparities; give --rig, or --range MIN:MAX in pixels")

@@ -1,40 +1,43 @@
-"""The signed disparity range [MIN, MAX): from depth limits, or from sparse matches of the pair itself."""
+"""The signed disparity range [MIN, MAX): from depth limits, or found in the pair itself, by sparse matches and a coarse pass."""
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calib.errors import QualityError, UsageError
 from calib.rig import RectifiedPair, StereoRig
 from calib.units import parse_length_m
-from stereo.sparse_matches import Index, Points, match_corners, row_offsets, supported
+from stereo.coarse_range import CoarsePass, coarse_pass
+from stereo.maps import DisparityMap, Reason
+from stereo.matcher_input import GreyPair, grey_pair, trim
+from stereo.sparse_range import SparseRange, sparse_range
 
-MATCHES_NEEDED = 24
-"""supported matches below which no range is given: a percentile of fewer is a guess"""
-_CHANCE_FACTOR = 3.0
-"""supported matches must outnumber those found on rows that cannot correspond by this much"""
-_SMALLEST_MATCHED_PART = 0.05
-"""part of the left corners that must be matched; real pairs reach 0.2 to 0.75, a checkerboard matched at random 0.02"""
-
-_DETECTION_PIXELS = 1_200_000
-_CORNERS_PER_CELL = (6, 12)
-"""left, right: more on the right, since the cells of one point differ between the views"""
-_WIDE_ROWS, _NARROW_ROWS = 20, 2
-_CHANCE_ROWS = (-47, 47)
-"""rows between a point and those of the chance tests: farther than a patch is tall"""
-_CHANCE_WINDOW_PX, _GROUP_PX = 16.0, 3.0
-"""half widths of the windows in which matches by chance, and matches, are counted"""
-_SMALLEST_GROUP, _SMALLEST_GROUP_PART = 6.0, 0.004
-"""matches at about one disparity that count as an end of the range: their number, and their part of all matches"""
-_SMALLEST_MARGIN_PX = 4
-_FAR_MARGIN, _NEAR_MARGIN = 0.15, 0.25
-"""parts of the measured span added on each side: near things are smaller, more often occluded and cut by the frame"""
+_SMALLEST_SIDE = 5
+"""px; what the matcher needs"""
+_COARSE_JOINS, _COARSE_ALONE = 0.1, 0.35
+"""reliable part of the coarse pass from which it is heard beside sparse matches, and believed without them"""
+_COARSE_CHANCE = 2.5
+"""a coarse pass alone must answer this many times as often as one whose rows cannot correspond"""
+_CORNERS_THAT_SPEAK = 480
+"""left corners beyond which the silence of the sparse matches is believed more than a coarse pass"""
+_REACH_ALONE = 0.5
+"""candidates on either side of zero, as a part of the width, where sparse matches do not guide the coarse pass"""
+_BULK_PERCENT, _TAIL_PERCENT = 0.5, 0.1
+"""answers of the coarse pass beyond each end of what most and of what nearly all of them tell"""
+_NEAR_MARGIN = 0.25
+"""part of the span of most answers added to them: near things are often occluded and cut by the frame"""
+_MARGIN_PX, _COARSE_MARGIN = 1.0, 0.5
+"""beyond nearly all answers: px of the images and of the coarse pass, which is no finer"""
+_SPARSE_MARGIN_PX, _SPARSE_FAR_MARGIN, _SPARSE_NEAR_MARGIN = 4.0, 0.15, 0.25
+"""px and parts of the span added to sparse matches alone: corners seldom lie on the outermost things"""
 
 LIMIT_PX = 2**20
 """no disparity is larger: no image is as wide"""
+LARGEST_END_SHARE = 0.01
+"""part of the measured pixels that may choose one end of a range; more, and there is probably something beyond"""
+_SMALLEST_STEP_PX = 16
 _NEAREST_M = 1e-9
 """a smaller NEAR is a slip of the pen, and f B / NEAR could overflow"""
 
@@ -55,6 +58,8 @@ class SearchRange:
     """median of y_left - y_right over the matches, px: 0 in a well rectified pair; NaN where it was not measured"""
     row_error_px: float = math.nan
     """median of |y_left - y_right|, px"""
+    limits: tuple[int, int] = (-LIMIT_PX, LIMIT_PX)
+    """[min, max) that any two pixels with data can have, px; the range is never widened beyond"""
 
     def __post_init__(self) -> None:
         if self.minimum >= self.maximum:
@@ -149,84 +154,136 @@ def range_from_depth(rig: StereoRig, near_m: float, far_m: float) -> tuple[int, 
     return low, high
 
 
-def range_from_matches(pair: RectifiedPair) -> SearchRange:
-    """Estimate the range from sparse matches of the pair.
+def find_range(pair: RectifiedPair, *, threads: int | None = None) -> SearchRange:
+    """Find the range in the pair itself: sparse matches joined with a dense pass over the shrunken images.
 
-    Corners spread over the image (Shi and Tomasi 1994; the best few of each grid cell, so that sparse regions count too) are
-    matched along rows by the correlation of small patches: mutual best, clearly better than the second best, and agreeing with
-    neighbours. The same search on rows that cannot correspond tells how many such matches chance alone would give.
+    The sparse matches tell wrong pairs from right ones, by what chance alone would give, and by how much rows are off; they lead
+    the coarse pass to disparities beyond its usual reach. The coarse pass sees surfaces without corners, and is the more exact.
+    Either may be enough; where both answer, the range is that of the coarse pass and of each group of sparse matches beyond it.
 
     Parameters
     ----------
     pair : RectifiedPair
         Any image type; pixels outside the masks are not used.
+    threads : int, optional
+        1 or more; default 2. The range does not depend on it.
 
     Returns
     -------
     SearchRange
-        Signed, with a margin around the matches; its lower end stops at infinity (d = -doffs) where the pair has a rig.
+        Signed, with a margin; its lower end stops at infinity (d = -doffs) where the pair has a rig, unless the images say
+        otherwise. A pair shifted by k px, with nodata where nothing is known, gets this range shifted by k.
 
     Raises
     ------
     QualityError
-        Too few matches, or no more than chance gives.
+        Neither source is enough.
     """
-    height, width = pair.left.shape[:2]
-    factor = min(1.0, math.sqrt(_DETECTION_PIXELS / (height * width)))
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    scale_x, scale_y = width / size[0], height / size[1]
-    left = Points.find(pair.left, pair.left_valid, size, _CORNERS_PER_CELL[0])
-    right = Points.find(pair.right, pair.right_valid, size, _CORNERS_PER_CELL[1])
-    rough = match_corners(left, right, band=_WIDE_ROWS, offset=0)
-    offset = round(float(np.median(rough.row_offset))) if len(rough.x) else 0
-    matches = supported(match_corners(left, right, band=_NARROW_ROWS, offset=offset))
-    tests = [supported(match_corners(left, right, band=_NARROW_ROWS, offset=offset + rows)) for rows in _CHANCE_ROWS]
-    chance = max(len(test.x) for test in tests)
-    count = len(matches.x)
-    needed = max(MATCHES_NEEDED, math.ceil(_CHANCE_FACTOR * chance), math.ceil(_SMALLEST_MATCHED_PART * len(left.x)))
-    if count < needed:
+    workers = 2 if threads is None else threads
+    if workers < 1:
+        raise UsageError(f"threads is {threads}; it must be at least 1")
+    grey, place = trim(grey_pair(pair), _SMALLEST_SIDE)
+    sparse = sparse_range(grey, workers)
+    coarse = _coarse(grey, sparse, workers)
+    if coarse is None and not sparse.enough:
         raise QualityError(
-            f"the disparity range cannot be told from this pair: {count} consistent matches, {needed} needed"
-            f" ({len(left.x)} and {len(right.x)} corners; chance alone gives {chance}); check that the images belong together and"
-            " are rectified, or give --range MIN:MAX or --depth NEAR:FAR (search_range=(MIN, MAX) in Python)"
+            f"the disparity range cannot be told from this pair: {sparse.count} consistent matches, {sparse.needed} needed"
+            f" ({sparse.corners[0]} and {sparse.corners[1]} corners; chance alone gives {sparse.chance}), and a coarse matching"
+            " is no surer; check that the images belong together and are rectified, or give --range MIN:MAX or --depth NEAR:FAR"
+            " (search_range=(MIN, MAX) in Python)"
         )
-    far, near = (float(v) * scale_x for v in _extent(matches.disparity, np.concatenate([test.disparity for test in tests])))
-    span = near - far
-    smallest = _SMALLEST_MARGIN_PX + 2.0 * (scale_x - 1.0)
-    low, high = far - max(smallest, _FAR_MARGIN * span), near + max(smallest, _NEAR_MARGIN * span)
+    low, high, seen, evidence = _joined(sparse, coarse, place.shift)
     if pair.rig is not None:
-        # Nothing lies behind infinity; noise there may, by a pixel or two. Matches that do say more than the rig does.
-        low = max(low, min(-pair.rig.doffs_px, far) - _SMALLEST_MARGIN_PX / 2)
-    rows = row_offsets(left, right, matches) * scale_y
+        # Nothing lies behind infinity; noise there may, by a pixel or two. Images that do say more than the rig does.
+        low = max(low, min(-pair.rig.doffs_px, seen) - _MARGIN_PX)
+    limits = place.shift + 1 - grey.shape[1], place.shift + grey.shape[1]
     return SearchRange(
-        max(math.floor(low), 1 - width),
-        min(math.ceil(high) + 1, width),
-        f"{count} sparse matches from {far:.0f} to {near:.0f} px (chance gives {chance})",
-        match_count=count,
-        row_offset_px=float(np.median(rows)),
-        row_error_px=float(np.median(np.abs(rows))),
+        max(math.floor(low), limits[0]),
+        min(math.ceil(high) + 1, limits[1]),
+        evidence,
+        match_count=sparse.count if sparse.enough else 0,
+        row_offset_px=sparse.row_offset_px if sparse.enough else math.nan,
+        row_error_px=sparse.row_error_px if sparse.enough else math.nan,
+        limits=limits,
     )
 
 
-def _extent(disparity: Index, chance: Index) -> tuple[float, float]:
-    """Lowest and highest disparity around which there are clearly more matches than chance gives.
+def end_shares(disparity: DisparityMap) -> tuple[float, float]:
+    """Parts of the measured pixels that chose the first and the last candidate of the range; 0 where nothing was measured."""
+    (low, high), d = disparity.search_range, disparity.disparity_px
+    at_end = disparity.valid & (disparity.reason & np.uint16(Reason.RANGE_EDGE) != 0)
+    lower = d < 0.5 * (low + high)
+    count = max(int(np.count_nonzero(disparity.valid)), 1)
+    return float(np.count_nonzero(at_end & lower)) / count, float(np.count_nonzero(at_end & ~lower)) / count
 
-    `chance` holds the disparities of all chance tests together, one test for each of `_CHANCE_ROWS`.
+
+def widened(found: SearchRange, low_share: float, high_share: float) -> SearchRange | None:
+    """The range with those ends moved out that too many pixels chose, for another matching; None where there are none.
+
+    Parameters
+    ----------
+    found : SearchRange
+        What was matched with.
+    low_share, high_share : float
+        Parts of the measured pixels at its ends: `end_shares`. A range that holds everything has about none there; wrong answers
+        spread over all candidates and stay below `LARGEST_END_SHARE`.
+
+    Returns
+    -------
+    SearchRange or None
+        Wider by half its width, at least 16 px, at each such end, within `found.limits`.
     """
-    d, c = np.sort(disparity).astype(np.float64), np.sort(chance).astype(np.float64)
-    count = _count_within(d, d, _GROUP_PX)
-    by_chance = _count_within(c, d, _CHANCE_WINDOW_PX) * (_GROUP_PX / _CHANCE_WINDOW_PX) / len(_CHANCE_ROWS)
-    sure = d[count >= max(_SMALLEST_GROUP, _SMALLEST_GROUP_PART * len(d)) + _CHANCE_FACTOR * by_chance]
-    if not len(sure):  # supported one by one, but scattered
-        return float(d[0]), float(d[-1])
-    return float(sure[0]), float(sure[-1])
-
-
-def _count_within(values: NDArray[np.float64], centres: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """How many of the sorted `values` lie within `radius` of each centre."""
-    return (np.searchsorted(values, centres + radius, "right") - np.searchsorted(values, centres - radius, "left")).astype(
-        np.float64
+    step = max(_SMALLEST_STEP_PX, (found.maximum - found.minimum + 1) // 2)
+    low = max(found.minimum - step, found.limits[0]) if low_share > LARGEST_END_SHARE else found.minimum
+    high = min(found.maximum + step, found.limits[1]) if high_share > LARGEST_END_SHARE else found.maximum
+    moved = []
+    if low < found.minimum:
+        moved.append(f"{100.0 * low_share:.1f} % of the pixels chose {found.minimum} px, so the lower end moved to {low}")
+    if high > found.maximum:
+        moved.append(f"{100.0 * high_share:.1f} % of the pixels chose {found.maximum - 1} px, so the upper end moved to {high}")
+    if not moved:
+        return None
+    return replace(
+        found, minimum=min(low, found.minimum), maximum=max(high, found.maximum), evidence="; ".join((found.evidence, *moved))
     )
+
+
+def _coarse(grey: GreyPair, sparse: SparseRange, workers: int) -> CoarsePass | None:
+    """The coarse pass, if its answers can be believed."""
+    if sparse.enough:
+        found = coarse_pass(grey, rows=round(sparse.row_offset_px), include=sparse.extent_px, workers=workers)
+        return found if found is not None and found.share >= _COARSE_JOINS else None
+    if sparse.corners[0] > _CORNERS_THAT_SPEAK:  # a texture that repeats itself has corners, but no clear matches
+        return None
+    found = coarse_pass(grey, reach=_REACH_ALONE, workers=workers)
+    if found is None or found.share < _COARSE_ALONE:
+        return None
+    # The same with rows that cannot correspond: what repeats itself from row to row answers as often.
+    chance = coarse_pass(grey, reach=_REACH_ALONE, rows=len(grey.left) // 3, workers=workers)
+    return found if chance is not None and found.share >= _COARSE_CHANCE * chance.share else None
+
+
+def _joined(sparse: SparseRange, coarse: CoarsePass | None, shift: int) -> tuple[float, float, float, str]:
+    """Ends of the range with margins, its lower end without, and what they rest on; `shift` is added to all disparities."""
+    told = f"{sparse.count} sparse matches from {sparse.extent_px[0] + shift:.0f} to {sparse.extent_px[1] + shift:.0f} px"
+    told = f"{told} (chance gives {sparse.chance})" if sparse.enough else f"too few sparse matches ({sparse.count})"
+    if coarse is None:
+        far, near = sparse.extent_px
+        span = near - far
+        low = far - max(_SPARSE_MARGIN_PX, _SPARSE_FAR_MARGIN * span)
+        high = near + max(_SPARSE_MARGIN_PX, _SPARSE_NEAR_MARGIN * span)
+        return low + shift, high + shift, far + shift, f"{told}; the coarse pass was not sure"
+    percent = [_TAIL_PERCENT, _BULK_PERCENT, 100.0 - _BULK_PERCENT, 100.0 - _TAIL_PERCENT]
+    far, most_far, most_near, near = (float(v) for v in np.percentile(coarse.disparity_px, percent))
+    told += f" and a coarse pass from {far + shift:.0f} to {near + shift:.0f} px (in {100.0 * coarse.share:.0f} % of the pixels)"
+    if coarse.reruns:
+        told += f", its candidates widened to {coarse.ends[0] + shift}:{coarse.ends[1] + shift + 1}"
+    margin = _MARGIN_PX + _COARSE_MARGIN * coarse.scale
+    low, high = far - margin, max(near + margin, most_near + _NEAR_MARGIN * (most_near - most_far))
+    if sparse.enough:
+        low, high = sparse.beyond(low, high)
+        far = min(far, sparse.beyond(far, near)[0])
+    return low + shift, high + shift, far + shift, told
 
 
 def _length_m(text: str, whole: str) -> float:

@@ -7,17 +7,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.rig import Image, Mask
+from calib.rig import Mask
+from stereo.kernels.planes import Bytes
 
 Float32 = NDArray[np.float32]
 Index = NDArray[np.intp]
 
-_CELL_COUNT = 800
+_CELL_COUNT = 400
 _SMALLEST_CELL_PX = 24
 _CORNER_FLOOR = 2.0
 """smallest eigenvalue of the gradient matrix on a grey range of 255: below it a corner is sensor noise"""
 _PATCH = np.arange(-8, 9, 2)
 _BORDER = 9
+_BLOCK = 64
+_SHORT = 2**14
 _SMALLEST_CORRELATION = 0.7
 _RATIO = 0.8
 _SUPPORTERS, _SUPPORTING_PART = 3, 0.1
@@ -35,7 +38,7 @@ class Points(NamedTuple):
     smooth: Float32
 
     @classmethod
-    def find(cls, image: Image, valid: Mask, size: tuple[int, int], per_cell: int) -> "Points":
+    def find(cls, image: Bytes, valid: Mask, size: tuple[int, int], per_cell: int) -> "Points":
         """Up to `per_cell` corners of each grid cell of the image, resized to `size` (width, height)."""
         grey, seen = _grey(image, valid, size)
         x, y = _corners(grey, seen, per_cell)
@@ -58,22 +61,23 @@ class Matches(NamedTuple):
         return Matches(*(part[chosen] for part in self))
 
 
-def _grey(image: Image, valid: Mask, size: tuple[int, int]) -> tuple[Float32, Mask]:
-    """Grey, shrunk to `size`, its 1st and 99th percentile at 0 and 255; and the pixels that hold data alone."""
-    grey = image.astype(np.float32)
-    if grey.ndim == 3:
-        grey = cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY)  # type: ignore[assignment]
-    seen = valid & np.isfinite(grey)
+def _grey(image: Bytes, valid: Mask, size: tuple[int, int]) -> tuple[Float32, Mask]:
+    """Shrunk to `size`, its 1st and 99th percentile at 0 and 255; and the pixels that hold data alone."""
+    seen = valid
     if not seen.all():
-        grey[~seen] = float(grey[seen].mean()) if seen.any() else 0.0  # keeps NaN out of the filters
-    if size != grey.shape[::-1]:
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        seen = cv2.resize(seen.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
-    sample = grey[::3, ::3][seen[::3, ::3]]
+        image = image.copy()
+        image[~seen] = round(float(image[seen].mean())) if seen.any() else 0
+    if size != image.shape[::-1]:
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        if not seen.all():
+            seen = cv2.resize(seen.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
+        else:
+            seen = np.ones(image.shape, np.bool_)
+    sample = image[::3, ::3][seen[::3, ::3]]
     low, high = np.percentile(sample, [1.0, 99.0]) if sample.size else (0.0, 0.0)
     if not high > low:
-        return np.zeros_like(grey), seen
-    return ((grey - np.float32(low)) * np.float32(255.0 / (high - low))).astype(np.float32), seen
+        return np.zeros(image.shape, np.float32), seen
+    return (image - np.float32(low)) * np.float32(255.0 / (high - low)), seen
 
 
 def _corners(grey: Float32, seen: Mask, per_cell: int) -> tuple[Index, Index]:
@@ -104,35 +108,50 @@ def _patches(smooth: Float32, x: Index, y: Index) -> Float32:
     return np.asarray(patch / np.maximum(np.linalg.norm(patch, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def match_corners(left: Points, right: Points, *, band: int, offset: int) -> Matches:
-    """Mutual best matches with |y_left - y_right - offset| <= band, clearly better than the second best of that band."""
-    n, m = len(left.x), len(right.x)
+def match_corners(left: Points, right: Points, *, band: int, offset: int, step: int = 1) -> Matches:
+    """Mutual best matches with |y_left - y_right - offset| <= band, clearly better than the second best of that band.
+
+    With a `step` only every so many-th left point takes part.
+    """
+    chosen = np.arange(0, len(left.x), step)
+    n, m = len(chosen), len(right.x)
+    x, y, patches = left.x[chosen], left.y[chosen] - offset, left.patches[chosen]
+    # Small integers: comparing them is most of the work beside the product.
+    y_left, y_right, x_right = (_short(v) for v in (y, right.y, right.x))
     best, second = np.full(n, -2.0, np.float32), np.full(n, -2.0, np.float32)
     partner: Index = np.zeros(n, np.intp)
     best_back: Float32 = np.full(m, -2.0, np.float32)
     partner_back: Index = np.full(m, -1, np.intp)
-    for i in range(0, n, 256):  # rows ascend, so a block of points meets a block of rows
-        j = min(n, i + 256)
-        low = int(np.searchsorted(right.y, left.y[i] - offset - band, "left"))
-        high = int(np.searchsorted(right.y, left.y[j - 1] - offset + band, "right"))
+    starts = np.arange(0, n, _BLOCK)
+    ends = np.minimum(starts + _BLOCK, n)
+    lows = np.searchsorted(right.y, y[starts] - band, "left")  # rows ascend, so a block of points meets a block of rows
+    highs = np.searchsorted(right.y, y[ends - 1] + band, "right")
+    for i, j, low, high in zip(starts.tolist(), ends.tolist(), lows.tolist(), highs.tolist(), strict=True):
         if low == high:
             continue
-        correlation = left.patches[i:j] @ right.patches[low:high].T
-        correlation[np.abs(left.y[i:j, None] - offset - right.y[None, low:high]) > band] = -2.0
+        correlation = patches[i:j] @ right.patches[low:high].T
+        np.putmask(correlation, np.abs(y_left[i:j, None] - y_right[None, low:high]) > band, np.float32(-2.0))
         argument = correlation.argmax(axis=1)
         best[i:j], partner[i:j] = correlation[np.arange(j - i), argument], low + argument
         back = correlation.argmax(axis=0)
         value = correlation[back, np.arange(high - low)]
         better = value > best_back[low:high]
         best_back[low:high][better], partner_back[low:high][better] = value[better], i + back[better]
-        correlation[np.abs(right.x[None, low:high] - right.x[low + argument][:, None]) <= 3] = -2.0
+        near = np.abs(x_right[None, low:high] - x_right[low + argument][:, None]) <= 3
+        np.putmask(correlation, near, np.float32(-2.0))
         second[i:j] = correlation.max(axis=1)
     good = (best > _SMALLEST_CORRELATION) & (1.0 - best < _RATIO * (1.0 - second))
     if m:
         good &= partner_back[partner] == np.arange(n)
     a = np.flatnonzero(good)
     b = partner[a]
-    return Matches(a, b, left.x[a], left.y[a], left.x[a] - right.x[b], left.y[a] - right.y[b])
+    return Matches(chosen[a], b, x[a], left.y[chosen[a]], x[a] - right.x[b], left.y[chosen[a]] - right.y[b])
+
+
+def _short(values: Index) -> NDArray[np.int32] | NDArray[np.int16]:
+    """The same numbers in two bytes, where they and their differences fit."""
+    fits = np.abs(values).max(initial=0) < _SHORT
+    return values.astype(np.int16) if fits else values.astype(np.int32)
 
 
 def supported(matches: Matches) -> Matches:

@@ -15,7 +15,7 @@ ROOMS = {
     "stereo": "maps drawing picture map_files encodings settings kernels memory workspace threads matcher_input"
     " aggregation selection subpixel dense row_residual"
     " confidence fill"
-    " sparse_matches search_range"
+    " sparse_matches sparse_range coarse_range search_range"
     " matcher depth open3d_loader cloud cloud_picture cloud_files"
     " score datasets scoring"
     " run_settings run_warnings run_result run_log report pipeline demo_truth demo cli",
