@@ -92,7 +92,7 @@ def coarse_pass(
             break
         low, high = low - (step if beyond_low else 0), high + (step if beyond_high else 0)
     inner = np.s_[_BORDER:-_BORDER, _BORDER:-_BORDER]
-    reliable = disparity[inner][answered[inner] & (reason[inner] & ~np.uint16(Reason.CUT_RANGE) == 0)]
+    reliable = disparity[inner][answered[inner] & ~at_end[inner]]
     known = int(np.count_nonzero(small.left_valid[inner]))
     ends = math.floor(low * scale), math.ceil(high * scale)
     return CoarsePass(reliable * np.float32(scale), len(reliable) / max(known, 1), scale, ends, reruns)

@@ -22,7 +22,7 @@ _COMMENTS = {
     "left": "photos as they were given",
     "rig": "null: the photos were taken as rectified, so there is no metric depth",
     "unit": "of the rig's lengths, the size of its images and which of its cameras, where the rig file does not state them",
-    "range": "[MIN, MAX) of disparities that were searched, px; null: found from sparse matches",
+    "range": "[MIN, MAX) of disparities that were searched, px; null: found in the images",
     "depth": "NEAR:FAR with units, which sets the range instead",
     "record": "what this run met; a later run with this file says so where it meets something else",
     "record.range_from": "why this range",
@@ -82,7 +82,7 @@ class RunSettings:
     preset: Annotated[str, _check_preset] = "balanced"
     """the named settings that `matcher` started from"""
     range: Annotated[tuple[int, int] | None, _check_range] = None
-    """[MIN, MAX) in px; None: from `depth`, or else from sparse matches"""
+    """[MIN, MAX) in px; None: from `depth`, or else found in the images"""
     depth: Annotated[str | None, _check_depth] = None
     """NEAR:FAR with units, such as 0.5m:20m or 30cm:inf"""
     matcher: MatcherSettings = field(default_factory=MatcherSettings)

@@ -211,9 +211,10 @@ def find_range(pair: RectifiedPair, *, threads: int | None = None) -> SearchRang
 def end_shares(disparity: DisparityMap) -> tuple[float, float]:
     """Parts of the measured pixels that chose the first and the last candidate of the range; 0 where nothing was measured."""
     (low, high), d = disparity.search_range, disparity.disparity_px
-    at_end = disparity.valid & (disparity.reason & np.uint16(Reason.RANGE_EDGE) != 0)
+    measured = disparity.valid & ~disparity.filled
+    at_end = measured & (disparity.reason & np.uint16(Reason.RANGE_EDGE) != 0)
     lower = d < 0.5 * (low + high)
-    count = max(int(np.count_nonzero(disparity.valid)), 1)
+    count = max(int(np.count_nonzero(measured)), 1)
     return float(np.count_nonzero(at_end & lower)) / count, float(np.count_nonzero(at_end & ~lower)) / count
 
 

@@ -93,7 +93,7 @@ class TestResults:
         assert result.depth is not None
         assert np.median(np.abs(result.depth.depth_m[known] / true_depth - 1.0)) < 0.015
         everywhere = rig.focal_px * rig.baseline_m / (truth + rig.doffs_px)
-        assert result.median_depth_m == pytest.approx(float(np.nanmedian(everywhere[result.disparity.valid])), rel=0.03)
+        assert result.median_depth_m == pytest.approx(float(np.nanmedian(everywhere[result.disparity.valid])), rel=0.05)
 
     def test_without_a_rig_only_disparities_are_written(self, tmp_path: Path, room: tuple[Path, RunResult]) -> None:
         result = pipeline.run(LEFT, RIGHT, tmp_path / "out")
