@@ -20,5 +20,5 @@ def match_grey(
     with lease(*grey.shape, labels) as space:
         aggregate(space, grey, minimum, settings, workers)
         reason = select_labels(space, grey, minimum, labels, settings, workers)
-        disparity, sigma = refine(space, grey, minimum, reason, workers)
+        disparity, sigma = refine(space, grey, minimum, reason, settings, workers)
     return disparity, sigma, reason

@@ -51,6 +51,8 @@ class Reason(IntFlag):
     """informs: not measured; filled from the farther of its neighbours, as what another object hides from the right camera"""
     FILLED_MISMATCH = 16384
     """informs: not measured; filled from the neighbours on all sides, as part of their surface"""
+    UNSUPPORTED = 32768
+    """invalidates: fewer than half of the pixels around lie on the same surface: at edges, mostly a wrong match"""
 
 
 FILLED = Reason.FILLED_OCCLUSION | Reason.FILLED_MISMATCH

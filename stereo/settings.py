@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from calib.errors import UsageError
 
@@ -41,10 +41,16 @@ class MatcherSettings:
     """patches with fewer pixels are dropped; 0 keeps all"""
     speckle_px: Annotated[float, _between(0.0, 100.0)] = 2.0
     """neighbours belong to one patch when their disparities differ by at most this"""
+    refinement: Literal["plane", "photometric", "second pass"] = "photometric"
+    """after the winner: a plane through the labels around; then a shift to where both images fit best; then a second pass"""
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self), include_extras=True).items():
             value = getattr(self, name)
+            if get_origin(hint) is Literal:
+                if value not in get_args(hint):
+                    raise ValueError(f"{name} must be one of {', '.join(map(str, get_args(hint)))}, got {value!r}")
+                continue
             kind = hint.__origin__
             if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
                 raise ValueError(f"{name} must be {'a number' if kind is float else 'a whole number'}, got {value!r}")

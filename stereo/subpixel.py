@@ -1,38 +1,110 @@
 """Sub-pixel refinement of the labels, and their error bars."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from stereo.kernels import clean, select
+from stereo.arena import Arena
+from stereo.kernels import planes, surface
+from stereo.kernels.select import MARGIN, NO_LABEL
+from stereo.maps import INFORMING
 from stereo.matcher_input import GreyPair
+from stereo.second_pass import match_again
+from stereo.settings import MatcherSettings
 from stereo.threads import run_both
 from stereo.workspace import Workspace
 
-# Gated plane fit: constants of the ablation in bench/accuracy.py; flat around these values.
-_PLANE_RADIUS, _PLANE_STEP = 4, 2
-_PLANE_GATE_PX, _PLANE_GATE_GREY, _PLANE_RIDGE = 1.5, 25.0, 0.5
+# Constants of the ablation in bench/constants.py; flat around these values on every data set.
+_SUPPORT_PX, _SUPPORT_PIXELS = 2.0, 12
+_RADIUS, _GATE_GREY = 4, 25.0
+_COARSE_STEP, _COARSE_GATE_PX = 2, 2.0
+_FINE_STEP, _FINE_GATE_PX = 1, 1.5
+_PLANE_RIDGE, _SHIFT_RIDGE, _SHIFT_LIMIT_PX = 0.5, 4.0, 0.2
 # Error bar: what remains after the fit where the labels around agree perfectly (0.12 px rms: error against truth on Middlebury
 # pairs, its quantum taken off), and the uncertainty of a pixel whose parabola has only one side.
 _FLOOR_VARIANCE, _EDGE_VARIANCE = np.float32(0.12**2), np.float32(1.0)
+_INVALIDATING = np.uint16(0xFFFF & ~INFORMING)
 
 Float32 = NDArray[np.float32]
 
 
-def refine(space: Workspace, grey: GreyPair, minimum: int, reason: NDArray[np.uint16], workers: int) -> tuple[Float32, Float32]:
-    """Disparity and its sigma, (H, W) px, from `space.label`."""
+def refine(
+    space: Workspace, grey: GreyPair, minimum: int, reason: NDArray[np.uint16], settings: MatcherSettings, workers: int
+) -> tuple[Float32, Float32]:
+    """Disparity and its sigma, (H, W) px, from `space.label`; pixels that lose their answer get their reason."""
     height, width = grey.shape
-    disparity, sigma = (np.empty((height, width), np.float32) for _ in range(2))
-    half = height // 2
-    space.grey[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width] = grey.left
+    label, left, residual = space.label, space.grey, space.residual
+    left[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = grey.left
+    arena = Arena(space.sums)
+    other, usable, difference, slope = (_map(space, arena) for _ in range(4))
 
-    def fit(y0: int, y1: int) -> None:
-        clean.fit_planes(
-            space.label, space.grey, _PLANE_RADIUS, _PLANE_STEP, _PLANE_GATE_PX, _PLANE_GATE_GREY, _PLANE_RIDGE,
-            space.fitted, space.residual, y0, y1,
-        )  # fmt: skip
-        clean.finish(
-            space.label, space.fitted, space.residual, reason, minimum, _FLOOR_VARIANCE, _EDGE_VARIANCE, disparity, sigma, y0, y1
+    def on_rows(job: Callable[[int, int], None]) -> None:
+        half = height // 2
+        run_both(workers, lambda: job(0, half), lambda: job(half, height))
+
+    def fit(source: Float32, step: int, gate: float, target: Float32) -> None:
+        on_rows(
+            lambda y0, y1: surface.fit_planes(
+                source, left, _RADIUS, step, gate, _GATE_GREY, _PLANE_RIDGE, target, residual, y0, y1
+            )
         )
 
-    run_both(workers, lambda: fit(0, half), lambda: fit(half, height))
+    on_rows(lambda y0, y1: surface.smooth(label, np.float32(_SUPPORT_PX), _SUPPORT_PIXELS, other, y0, y1))
+    fit(other, _COARSE_STEP, _COARSE_GATE_PX, label)
+    if settings.refinement != "plane":
+        gain = _gain(grey)
+        on_rows(
+            lambda y0, y1: surface.compare(
+                label, left, grey.right, grey.right_valid, gain, minimum, difference, slope, usable, y0, y1
+            )
+        )
+        on_rows(
+            lambda y0, y1: surface.shift(
+                label,
+                usable,
+                left,
+                difference,
+                slope,
+                _RADIUS,
+                _COARSE_STEP,
+                _FINE_GATE_PX,
+                _GATE_GREY,
+                _SHIFT_RIDGE,
+                _SHIFT_LIMIT_PX,
+                other,
+                y0,
+                y1,
+            )
+        )
+        fit(other, _FINE_STEP, _FINE_GATE_PX, label)
+        if settings.refinement == "second pass":
+            match_again(space, arena, grey, minimum, label, gain, workers)
+            fit(label, _FINE_STEP, _FINE_GATE_PX, other)
+            label = other
+    disparity, sigma = (np.empty((height, width), np.float32) for _ in range(2))
+    on_rows(
+        lambda y0, y1: surface.finish(
+            label, residual, reason, minimum, _INVALIDATING, _FLOOR_VARIANCE, _EDGE_VARIANCE, disparity, sigma, y0, y1
+        )
+    )
     return disparity, sigma
+
+
+def _gain(grey: GreyPair) -> np.float32:
+    """Contrast of the left image over that of the right one, from the x-gradients of every fourth row."""
+    means = []
+    for image, valid in ((grey.left, grey.left_valid), (grey.right, grey.right_valid)):
+        rows, known = image[::4], valid[::4]
+        steps = np.abs(np.diff(rows.astype(np.int16), axis=1))[known[:, 1:] & known[:, :-1]]
+        means.append(float(steps.mean()) if steps.size else 0.0)
+    left, right = planes.gains(*means)
+    return np.float32(right / left)
+
+
+def _map(space: Workspace, arena: Arena) -> Float32:
+    """A map with a margin like `space.label`."""
+    out = arena.take(space.label.shape, np.float32)
+    out[:MARGIN] = out[-MARGIN:] = NO_LABEL
+    out[:, :MARGIN] = out[:, space.residual.shape[1] + MARGIN :] = NO_LABEL
+    return out

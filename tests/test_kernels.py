@@ -8,7 +8,7 @@ import pytest
 
 from stereo import kernels
 from stereo.aggregation import aggregate
-from stereo.kernels import clean, planes, select
+from stereo.kernels import planes, select
 from stereo.kernels.planes import Bytes, Mask
 from stereo.maps import INFORMING, Reason
 from stereo.matcher_input import GreyPair
@@ -69,7 +69,7 @@ def test_matcher_stages_equal_their_twins(
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_speckles_and_planes_equal_their_twins(rng: np.random.Generator, threads: int) -> None:
+def test_speckles_equal_their_twin(rng: np.random.Generator, threads: int) -> None:
     height, width = 21, 37
     space = Workspace(height, width, 8)
     label = np.round((rng.integers(0, 4, (height // 3, width // 3 + 1)).repeat(3, 0).repeat(3, 1)[:height, :width] * 2.5) * 1024)
@@ -85,12 +85,6 @@ def test_speckles_and_planes_equal_their_twins(rng: np.random.Generator, threads
     assert (answered & ~small).any()
     np.testing.assert_array_equal(reason == Reason.SPECKLE, small)
     np.testing.assert_array_equal(space.label[inside] != select.NO_LABEL, answered & ~small)
-    clean.fit_planes(space.label, space.grey, 4, 2, 1.5, 25.0, 0.5, space.fitted, space.residual, 0, height)
-    kept = answered & ~small
-    for y, x in np.argwhere(kept)[::7]:
-        value, variance = oracles.fitted_plane(label, kept, grey, y, x, 4, 2, 1.5, 25.0, 0.5)
-        assert space.fitted[y, x] == pytest.approx(value, abs=2e-5)
-        assert space.residual[y, x] == pytest.approx(variance, abs=2e-5)
 
 
 def test_reason_bits_are_those_of_the_kernels() -> None:
