@@ -16,8 +16,8 @@ Float32 = NDArray[np.float32]
 class Reason(IntFlag):
     """Why a pixel has no value, and what is to be known of one that has; several bits may be set.
 
-    A bit invalidates (there is no measured value) or informs (`INFORMING` lists these): a measured pixel has informing bits at most.
-    A filled pixel keeps the bits that say why it was not measured, and has one of the two `FILLED_...` beside them.
+    A bit invalidates (there is no measured value) or informs (`INFORMING` lists these): a measured pixel has at most informing
+    ones. A filled pixel keeps the bits that say why it was not measured, and has one of the two `FILLED_...` beside them.
     """
 
     NONE = 0
@@ -40,7 +40,7 @@ class Reason(IntFlag):
     OCCLUDED = 256
     """informs, beside `LEFT_RIGHT`: no pixel of the right image has its match here: probably hidden from the right camera"""
     MISMATCHED = 512
-    """informs, beside `LEFT_RIGHT`: another pixel of the right image has its match here: a wrong match rather than an occlusion"""
+    """informs, beside `LEFT_RIGHT`: another pixel of the right image has its match here: a wrong match, no occlusion"""
     RIGHT_NODATA = 1024
     """invalidates: the best candidate lies on nodata inside the right image"""
     CUT_RANGE = 2048
@@ -48,9 +48,9 @@ class Reason(IntFlag):
     LOW_CONFIDENCE = 4096
     """invalidates: the disparity is too likely wrong by more than 1 px (`DisparityMap.confidence`)"""
     FILLED_OCCLUSION = 8192
-    """informs: not measured; filled from the farther of its neighbours, as what another object hides from the right camera"""
+    """informs: not measured but filled, where the right camera does not see it (hidden, or outside its image)"""
     FILLED_MISMATCH = 16384
-    """informs: not measured; filled from the neighbours on all sides, as part of their surface"""
+    """informs: not measured but filled, where the match failed"""
     UNSUPPORTED = 32768
     """invalidates: fewer than half of the pixels around lie on the same surface: at edges, mostly a wrong match"""
 
@@ -108,7 +108,7 @@ class DisparityMap:
     @property
     def filled(self) -> NDArray[np.bool_]:
         """(H, W) bool: pixels whose disparity was not measured but taken from neighbours (`stereo.fill`)."""
-        return (self.reason & np.uint16(FILLED)) != 0
+        return np.asarray((self.reason & np.uint16(FILLED)) != 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,14 +13,14 @@ ROOMS = {
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
     "calib.synthetic": "texture scene render board demo __init__",
     "stereo": "maps drawing picture map_files encodings settings kernels memory workspace arena threads matcher_input"
-    " aggregation selection second_pass subpixel dense row_residual"
-    " confidence fill"
+    " aggregation selection second_pass subpixel confidence dense row_residual"
+    " fill"
     " sparse_matches sparse_range coarse_range search_range"
     " matcher depth open3d_loader cloud cloud_picture cloud_files"
     " score datasets scoring"
     " run_settings run_warnings run_result run_log report pipeline demo_truth demo cli",
     "stereo.datasets": "entry scenes trees __init__",
-    "stereo.kernels": "__init__ simd floats narrow planes select clean surface second_pass sweeps rows",
+    "stereo.kernels": "__init__ simd floats narrow planes select clean surface second_pass sweeps rows confide fill",
 }
 
 

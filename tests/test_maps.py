@@ -1,5 +1,6 @@
 """The seams refuse what would turn into wrong numbers later, and their arrays cannot be changed."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from calib.camera import Camera
 from calib.errors import InputError, UsageError
 from calib.rig import StereoRig
-from stereo.maps import DepthMap, DisparityMap, PointCloud, Reason
+from stereo.maps import FILLED, INFORMING, DepthMap, DisparityMap, PointCloud, Reason
 
 
 def rig(width: int = 4, height: int = 3) -> StereoRig:
@@ -38,9 +39,33 @@ def cloud(**changes: Any) -> PointCloud:
 
 def test_reasons_are_single_bits_of_sixteen() -> None:
     values = [int(reason) for reason in Reason if reason]
-    assert len(values) == len(set(values)) >= 8
+    assert len(values) == len(set(values)) >= 13
     assert all(value & (value - 1) == 0 and 0 < value < 2**16 for value in values)
     assert int(Reason.NONE) == 0
+    old = ("LEFT_NODATA", "NO_CANDIDATE", "OUTSIDE_RIGHT", "AMBIGUOUS", "LEFT_RIGHT", "SPECKLE", "RANGE_EDGE", "BEYOND_INFINITY")
+    assert [Reason[name].value for name in old] == [1, 2, 4, 8, 16, 32, 64, 128]  # files keep their meaning
+
+
+def test_every_reason_says_whether_it_informs_or_invalidates() -> None:
+    import ast
+    import inspect
+
+    body = ast.parse(inspect.getsource(Reason)).body[0].body  # type: ignore[attr-defined]
+    for line, text in pairwise(body):
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name) and line.targets[0].id != "NONE":
+            name = line.targets[0].id
+            assert isinstance(text, ast.Expr), name
+            assert isinstance(text.value, ast.Constant), name
+            word = "informs" if Reason[name] in INFORMING else "invalidates"
+            assert str(text.value.value).startswith(word), name
+    assert FILLED in INFORMING
+
+
+def test_filled_pixels_are_told_from_measured_ones() -> None:
+    reason = np.zeros((3, 4), np.uint16)
+    reason[1] = Reason.AMBIGUOUS | Reason.FILLED_MISMATCH
+    reason[2] = Reason.OUTSIDE_RIGHT | Reason.FILLED_OCCLUSION
+    np.testing.assert_array_equal(disparity(reason=reason).filled[:, 0], [False, True, True])
 
 
 def test_arrays_are_read_only_and_contiguous() -> None:
@@ -65,6 +90,9 @@ def test_nan_alone_is_invalid_zero_and_negative_are_measurements() -> None:
         ({"disparity_px": np.full((3, 4), np.inf, np.float32)}, InputError, "12 infinite values.*NaN"),
         ({"sigma_px": np.ones((4, 3), np.float32)}, InputError, r"sigma_px.*\(4, 3\)"),
         ({"reason": np.zeros((3, 4), np.uint8)}, InputError, "uint8"),
+        ({"confidence": np.ones((3, 4))}, InputError, "confidence.*float64"),
+        ({"confidence": np.full((3, 4), 1.5, np.float32)}, InputError, "from 1.5 to 1.5; it must be in 0 ... 1"),
+        ({"confidence": np.full((3, 4), np.nan, np.float32)}, InputError, "from nan"),
         ({"search_range": (5, 5)}, UsageError, "5:5 is empty"),
         ({"rig": rig(8, 6)}, InputError, "4 x 3 px but its rig is 8 x 6 px"),
     ],
