@@ -20,10 +20,15 @@ _SUPPORT_PX, _SUPPORT_PIXELS = 2.0, 12
 _RADIUS, _GATE_GREY = 4, 25.0
 _COARSE_STEP, _COARSE_GATE_PX = 2, 2.0
 _FINE_STEP, _FINE_GATE_PX = 1, 1.5
-_PLANE_RIDGE, _SHIFT_RIDGE, _SHIFT_LIMIT_PX = 0.5, 4.0, 0.2
+_PLANE_RIDGE, _SHIFT_RIDGE = 0.5, 4.0
+_SHIFT_LIMIT_PX, _LAST_SHIFT_LIMIT_PX = 0.2, 0.1
 # Error bar: what remains after the fit where the labels around agree perfectly (0.12 px rms: error against truth on Middlebury
 # pairs, its quantum taken off), and the uncertainty of a pixel whose parabola has only one side.
-_FLOOR_VARIANCE, _EDGE_VARIANCE = np.float32(0.12**2), np.float32(1.0)
+_VARIANCE = {
+    name: np.array(weights, np.float32)
+    for name, weights in {"plane": (0.0144, 1, 0), "photometric": (0.0144, 1, 0), "second pass": (0.0144, 1, 0)}.items()
+}
+_EDGE_VARIANCE = np.float32(1.0)
 _INVALIDATING = np.uint16(0xFFFF & ~INFORMING)
 
 Float32 = NDArray[np.float32]
@@ -37,6 +42,8 @@ def refine(
     label, left, residual = space.label, space.grey, space.residual
     left[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = grey.left
     arena = Arena(space.sums)
+    uncertainty = arena.take(residual.shape, np.float32)
+    weights = _VARIANCE[settings.refinement]
     other, usable, difference, slope = (_map(space, arena) for _ in range(4))
 
     def on_rows(job: Callable[[int, int], None]) -> None:
@@ -50,42 +57,35 @@ def refine(
             )
         )
 
-    on_rows(lambda y0, y1: surface.smooth(label, np.float32(_SUPPORT_PX), _SUPPORT_PIXELS, other, y0, y1))
-    fit(other, _COARSE_STEP, _COARSE_GATE_PX, label)
-    if settings.refinement != "plane":
-        gain = _gain(grey)
+    def shift(limit_px: float) -> None:
+        """Compare the images along the surface in `label`, shift it and fit it again."""
         on_rows(
             lambda y0, y1: surface.compare(
                 label, left, grey.right, grey.right_valid, gain, minimum, difference, slope, usable, y0, y1
             )
         )
+        gates = _RADIUS, _COARSE_STEP, _FINE_GATE_PX, _GATE_GREY, _SHIFT_RIDGE
         on_rows(
-            lambda y0, y1: surface.shift(
-                label,
-                usable,
-                left,
-                difference,
-                slope,
-                _RADIUS,
-                _COARSE_STEP,
-                _FINE_GATE_PX,
-                _GATE_GREY,
-                _SHIFT_RIDGE,
-                _SHIFT_LIMIT_PX,
-                other,
-                y0,
-                y1,
-            )
+            lambda y0, y1: surface.shift(label, usable, left, difference, slope, *gates, limit_px, other, uncertainty, y0, y1)
         )
         fit(other, _FINE_STEP, _FINE_GATE_PX, label)
+
+    on_rows(lambda y0, y1: surface.smooth(label, np.float32(_SUPPORT_PX), _SUPPORT_PIXELS, other, y0, y1))
+    fit(other, _COARSE_STEP, _COARSE_GATE_PX, label)
+    if settings.refinement == "plane":
+        uncertainty[:] = 0.0
+    else:
+        gain = _gain(grey)
+        shift(_SHIFT_LIMIT_PX)
         if settings.refinement == "second pass":
             match_again(space, arena, grey, minimum, label, gain, workers)
             fit(label, _FINE_STEP, _FINE_GATE_PX, other)
-            label = other
+            label, other = other, label
+            shift(_LAST_SHIFT_LIMIT_PX)
     disparity, sigma = (np.empty((height, width), np.float32) for _ in range(2))
     on_rows(
         lambda y0, y1: surface.finish(
-            label, residual, reason, minimum, _INVALIDATING, _FLOOR_VARIANCE, _EDGE_VARIANCE, disparity, sigma, y0, y1
+            label, residual, uncertainty, reason, minimum, _INVALIDATING, weights, _EDGE_VARIANCE, disparity, sigma, y0, y1
         )
     )
     return disparity, sigma

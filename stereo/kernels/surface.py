@@ -207,16 +207,18 @@ def shift(
     ridge: Any,
     limit: Any,
     out: Any,
+    uncertainty: Any,
     y_from: Any,
     y_to: Any,
 ) -> None:
     """One Gauss-Newton step of Lucas and Kanade (IJCAI 1981) for the disparity, the window following the surface.
 
     delta = -cov(difference, slope) / (var(slope) + ridge), within +- `limit` px; weights and taps as in `fit_planes`. Taking the
-    means away makes it blind to an offset between the images.
+    means away makes it blind to an offset between the images. uncertainty, (H, width rounded up): the variance of delta if what
+    the step leaves of the difference is noise, var(rest) / (n (var(slope) + ridge)), px^2.
     """
     stride = label.shape[1]
-    width = stride - 2 * MARGIN - FLOAT_LANES
+    width = uncertainty.shape[1]
     zero, tiny, one = splat_f(0.0), splat_f(1e-6), splat_f(1.0)
     minus_gate2, minus_grey1 = splat_f(-1.0 / (gate * gate)), splat_f(-1.0 / grey_gate)
     bias = splat_f(ridge)
@@ -226,7 +228,7 @@ def shift(
             c = (y + MARGIN) * stride + x + MARGIN
             l0 = load_f(usable, c)
             g0 = load_f(grey, c)
-            s, se, sg, sgg, sge = zero, zero, zero, zero, zero
+            s, se, sg, see, sgg, sge = zero, zero, zero, zero, zero, zero
             for j in range(-radius, radius + 1, step):
                 o = c + j * stride
                 q, _ = _weight(usable, grey, o, l0, g0, minus_gate2, minus_grey1)
@@ -234,7 +236,9 @@ def shift(
                 e = load_f(difference, o)
                 qg = multiply_f(q, g)
                 s = add_f(s, q)
-                se = multiply_add_f(q, e, se)
+                qe = multiply_f(q, e)
+                se = add_f(se, qe)
+                see = multiply_add_f(qe, e, see)
                 sg = add_f(sg, qg)
                 sgg = multiply_add_f(qg, g, sgg)
                 sge = multiply_add_f(qg, e, sge)
@@ -245,27 +249,34 @@ def shift(
                     er, el = load_f(difference, o + i), load_f(difference, o - i)
                     wr, wl = multiply_f(qr, gr), multiply_f(ql, gl)
                     s = add_f(s, add_f(qr, ql))
-                    se = add_f(se, add_f(multiply_f(qr, er), multiply_f(ql, el)))
+                    ar, al = multiply_f(qr, er), multiply_f(ql, el)
+                    se = add_f(se, add_f(ar, al))
+                    see = add_f(see, add_f(multiply_f(ar, er), multiply_f(al, el)))
                     sg = add_f(sg, add_f(wr, wl))
                     sgg = add_f(sgg, add_f(multiply_f(wr, gr), multiply_f(wl, gl)))
                     sge = add_f(sge, add_f(multiply_f(wr, er), multiply_f(wl, el)))
             n = divide_f(one, maximum_f(s, tiny))
-            mg = multiply_f(sg, n)
+            mg, me = multiply_f(sg, n), multiply_f(se, n)
             variance = add_f(subtract_f(multiply_f(sgg, n), multiply_f(mg, mg)), bias)
-            covariance = subtract_f(multiply_f(sge, n), multiply_f(mg, multiply_f(se, n)))
+            covariance = subtract_f(multiply_f(sge, n), multiply_f(mg, me))
             delta = divide_f(subtract_f(zero, covariance), variance)
             delta = where_less_f(delta, least, least, where_less_f(most, delta, most, delta))
             store_f(out, c, add_f(load_f(label, c), _rounded(delta)))
+            rest = subtract_f(
+                subtract_f(multiply_f(see, n), multiply_f(me, me)), divide_f(multiply_f(covariance, covariance), variance)
+            )
+            store_f(uncertainty, y * width + x, divide_f(multiply_f(maximum_f(rest, zero), n), variance))
 
 
 @compiled
 def finish(
     label: Any,
     residual: Any,
+    uncertainty: Any,
     reason: Any,
     minimum: Any,
     invalidating: Any,
-    floor_variance: Any,
+    weights: Any,
     edge_variance: Any,
     disparity: Any,
     sigma: Any,
@@ -276,7 +287,8 @@ def finish(
 
     A label that `smooth` took, its reason having none of the bits `invalidating`, gets `UNSUPPORTED`.
 
-    sigma^2 = `floor_variance` + variance of the labels around the fitted plane (+ `edge_variance` at the edge of the range).
+    sigma^2 = w0 + w1 (variance of the labels around the fitted plane) + w2 (uncertainty of the shift), with `weights` w, float32,
+    (+ `edge_variance` at the edge of the range).
     """
     width = reason.shape[1]
     nan = np.float32(np.nan)
@@ -287,6 +299,7 @@ def finish(
             known = row[x] > none
             disparity[y, x] = row[x] + np.float32(minimum) if known else nan
             edge = edge_variance if reason[y, x] & RANGE_EDGE else np.float32(0.0)
-            sigma[y, x] = np.sqrt(residual[y, x] + floor_variance + edge) if known else nan
+            variance = weights[0] + weights[1] * residual[y, x] + weights[2] * uncertainty[y, x] + edge
+            sigma[y, x] = np.sqrt(variance) if known else nan
             if not known and reason[y, x] & invalidating == 0:
                 reason[y, x] |= UNSUPPORTED
