@@ -30,7 +30,7 @@ def texture(rng: np.random.Generator) -> Field:
 
     def bright(x: Array, y: Array) -> Array:
         waves = zip(np.cos(angle) / length, np.sin(angle) / length, phase, strict=True)
-        return 128 + np.sum([11 * np.cos(2 * np.pi * (fx * x + fy * y) + p) for fx, fy, p in waves], axis=0)
+        return np.asarray(128 + np.sum([11 * np.cos(2 * np.pi * (fx * x + fy * y) + p) for fx, fy, p in waves], axis=0))
 
     return bright
 
@@ -95,7 +95,8 @@ def test_known_fields_are_recovered_and_undone(rng: np.random.Generator, name: s
     found = estimate(pair)
     assert found.applied, found.note
     assert found.trusted
-    assert rms(found.field_px(HEIGHT, WIDTH) - field_of(truth)) < (0.05 if found.rms_px < 1.5 else 0.07)
+    seen = np.s_[8:-8, 8:-24]  # what both images show
+    assert rms((found.field_px(HEIGHT, WIDTH) - field_of(truth))[seen]) < (0.05 if found.rms_px < 1.5 else 0.07)
     assert found.rms_px == pytest.approx(rms(field_of(truth)), abs=0.05)
     assert found.note.startswith("rows are off by ")
     assert found.note.endswith("undone")
@@ -103,15 +104,24 @@ def test_known_fields_are_recovered_and_undone(rng: np.random.Generator, name: s
     assert not again.applied or again.rms_px < 0.07
 
 
-@pytest.mark.parametrize("noise", [0.0, 2.0])
-def test_a_perfect_pair_is_not_touched(rng: np.random.Generator, noise: float) -> None:
-    pair = render(rng, lambda x, y: 0 * x, noise=noise)
+@pytest.mark.parametrize(("noise", "seed"), [(0.0, 0), (2.0, 0), (1.0, 3), (1.0, 4)])
+def test_a_perfect_pair_is_not_touched(noise: float, seed: int) -> None:
+    pair = render(np.random.default_rng(seed), lambda x, y: 0 * x, noise=noise)
     found = estimate(pair)
     assert not found.applied
     assert found.trusted
-    assert found.rms_px < 0.04
+    assert found.rms_px < 0.1
     assert found.note.startswith("rows agree")
     assert undo_rows(pair, found, 2) is pair
+
+
+def test_exposure_does_not_move_the_estimate(rng: np.random.Generator) -> None:
+    """The right image darker, with a gamma of its own and brighter towards one side."""
+    pair = render(rng, roll)
+    right = 200 * (pair.right / 255) ** 1.3 * np.linspace(0.5, 1, WIDTH)
+    found = estimate(whole(pair.left, np.rint(right).astype(np.uint8)))
+    assert found.applied
+    assert rms(found.field_px(HEIGHT, WIDTH) - field_of(roll)) < 0.08
 
 
 def flipped(pair: GreyPair) -> GreyPair:
