@@ -38,7 +38,7 @@ _SMALLEST_SIDE = 24
 """coarse px"""
 _SMALLEST_EVIDENCE = 500
 """coarse pixels"""
-_SMALLEST_SHARE = 0.5
+_SMALLEST_SHARE = 0.4
 """share of the coarse pixels with a consistent match: with fewer the images hardly belong together, or the rows are off by more
 than can be seen"""
 _SMALLEST_GAIN = 0.03
