@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stereo.cloud_files import load_cloud as load_cloud
     from stereo.cloud_files import save_cloud as save_cloud
     from stereo.depth import to_depth as to_depth
+    from stereo.filling import fill as fill
     from stereo.maps import DepthMap as DepthMap
     from stereo.maps import DisparityMap as DisparityMap
     from stereo.maps import PointCloud as PointCloud
@@ -24,6 +25,7 @@ _HOME = {
     "MatcherSettings": "stereo.settings",
     "PointCloud": "stereo.maps",
     "Reason": "stereo.maps",
+    "fill": "stereo.filling",
     "load_cloud": "stereo.cloud_files",
     "match": "stereo.matcher",
     "save_cloud": "stereo.cloud_files",

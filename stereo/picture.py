@@ -1,7 +1,8 @@
-"""Pictures for the eye, each with its legend: inverse depth in metres, signed disparity, error bars, reasons. BGR, uint8.
+"""Pictures for the eye, each with its legend: inverse depth, signed disparity, error bars, confidence, reasons. BGR, uint8.
 
 They show values, they do not carry them: measure in the maps. Pixels without an answer are hatched in grey, a colour that no ramp
-has. Tiny maps are enlarged; larger ones keep their pixels, and the legend is added at the right or below.
+has; filled pixels are veiled in grey. Tiny maps are enlarged; larger ones keep their pixels, and the legend is added at the right
+or below.
 """
 
 from typing import Any
@@ -27,33 +28,35 @@ from stereo.drawing import (
     to_8_bit,
     viridis,
 )
-from stereo.maps import DepthMap, DisparityMap, Reason
+from stereo.maps import FILLED, INFORMING, DepthMap, DisparityMap, Reason
 
 _ROBUST_PERCENT = (2.0, 98.0)
 _BEYOND: Bgr = (150, 96, 24)
 
+_VEIL: Bgr = (150, 150, 150)
+_VEIL_SHARE = 0.4
+"""of a filled pixel's colour"""
+
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
-_REASON_COLOURS: dict[Reason, Bgr] = {
-    Reason.LEFT_NODATA: (60, 60, 60),
-    Reason.NO_CANDIDATE: (178, 114, 0),
-    Reason.OUTSIDE_RIGHT: (233, 180, 86),
-    Reason.AMBIGUOUS: (66, 228, 240),
-    Reason.LEFT_RIGHT: (0, 94, 213),
-    Reason.SPECKLE: (167, 121, 204),
-    Reason.RANGE_EDGE: (115, 158, 0),
-    Reason.BEYOND_INFINITY: (0, 159, 230),
+_REASON_SWATCHES: dict[Reason, tuple[Bgr, str]] = {
+    Reason.LEFT_NODATA: ((60, 60, 60), "no data in left image"),
+    Reason.NO_CANDIDATE: ((178, 114, 0), "no candidate in right image"),
+    Reason.OUTSIDE_RIGHT: ((233, 180, 86), "match outside right image"),
+    Reason.OCCLUDED: ((0, 94, 213), "left-right check: occluded"),
+    Reason.MISMATCHED: ((92, 168, 247), "left-right check: mismatched"),
+    Reason.LEFT_RIGHT: ((20, 48, 130), "left-right check"),
+    Reason.AMBIGUOUS: ((66, 228, 240), "ambiguous"),
+    Reason.SPECKLE: ((167, 121, 204), "speckle"),
+    Reason.RIGHT_NODATA: ((120, 90, 60), "match on nodata of right image"),
+    Reason.UNSUPPORTED: ((200, 40, 140), "no support around"),
+    Reason.LOW_CONFIDENCE: ((140, 60, 110), "low confidence"),
+    Reason.RANGE_EDGE: ((115, 158, 0), "edge of search range"),
+    Reason.BEYOND_INFINITY: ((0, 159, 230), "beyond infinity"),
+    Reason.CUT_RANGE: ((238, 226, 206), "measured, fewer candidates"),
+    Reason.FILLED_OCCLUSION: ((190, 190, 190), "filled, occlusion"),
+    Reason.FILLED_MISMATCH: ((176, 176, 176), "filled, mismatch"),
 }
-_OTHER_REASON: Bgr = (200, 40, 140)
-_REASON_TEXTS = {
-    Reason.LEFT_NODATA: "no data in left image",
-    Reason.NO_CANDIDATE: "no candidate in right image",
-    Reason.OUTSIDE_RIGHT: "match outside right image",
-    Reason.AMBIGUOUS: "ambiguous",
-    Reason.LEFT_RIGHT: "left-right check",
-    Reason.SPECKLE: "speckle",
-    Reason.RANGE_EDGE: "edge of search range",
-    Reason.BEYOND_INFINITY: "beyond infinity",
-}
+"""colour and text of each, the more telling first: a pixel is shown as the first of its reasons"""
 
 
 def inverse_depth_picture(
@@ -80,10 +83,12 @@ def inverse_depth_picture(
     low, high = scale or (0.0, 1.0)
     picture = _paint(rho, low, high, inferno())
     picture[beyond] = _BEYOND
+    filled = valid & (depth.reason & np.uint16(FILLED) != 0)
+    _veil(picture, filled)
     picture = _finish(picture, ~valid)
     if not legend:
         return picture
-    swatches = [Swatch(None, f"no answer {_share(~valid)}")]
+    swatches = [*_filled_swatch(filled), Swatch(None, f"no answer {_share(~valid)}")]
     if beyond.any():
         swatches.insert(0, Swatch(_BEYOND, f"beyond ∞ {_share(beyond)}"))
     if scale is None and (rho == 0.0).any():
@@ -102,13 +107,16 @@ def disparity_picture(disparity: DisparityMap, *, legend: bool = True) -> Pictur
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     limit = max(-low, high, 1.0)
     ramp = diverging()
-    picture = _finish(_paint(d, -limit, limit, ramp), ~valid)
+    picture = _paint(d, -limit, limit, ramp)
+    filled = valid & disparity.filled
+    _veil(picture, filled)
+    picture = _finish(picture, ~valid)
     if not legend:
         return picture
     if high - low < 0.2 * limit:
         low, high = -limit, limit
     shown = ramp[round(255 * (1.0 + low / limit)) : round(255 * (1.0 + high / limit)) + 1]
-    swatches = [Swatch(None, f"no answer {_share(~valid)}")]
+    swatches = [*_filled_swatch(filled), Swatch(None, f"no answer {_share(~valid)}")]
     bar = Bar(shown, linear_ticks(low, high, "px", signed=True)) if valid.any() else None
     return attach_legend(picture, title="Disparity", bar=bar, swatches=swatches)
 
@@ -137,10 +145,32 @@ def sigma_picture(sigma: NDArray[np.floating[Any]], *, unit: str = "px", legend:
     return attach_legend(picture, title="Sigma", bar=bar, swatches=swatches)
 
 
+def confidence_picture(disparity: DisparityMap, *, legend: bool = True) -> Picture:
+    """Estimated probability that each disparity is right within 1 px, from 50 % or less (dark) to 100 % (bright).
+
+    Raises
+    ------
+    UsageError
+        The map has no confidence.
+    """
+    if disparity.confidence is None:
+        raise UsageError("the map has no confidence; only `stereo.match` gives one, files do not keep it")
+    values, valid, filled = disparity.confidence.astype(np.float64), disparity.valid, disparity.valid & disparity.filled
+    picture = _paint(values, 0.5, 1.0, viridis())
+    _veil(picture, filled)
+    picture = _finish(picture, ~valid)
+    if not legend:
+        return picture
+    swatches = [*_filled_swatch(filled), Swatch(None, f"no answer {_share(~valid)}")]
+    bar = Bar(viridis(), linear_ticks(50.0, 100.0, "%")) if valid.any() else None
+    return attach_legend(picture, title="Confidence", bar=bar, swatches=swatches)
+
+
 def reason_picture(reason: NDArray[np.uint16], *, image: NDArray[Any] | None = None, legend: bool = True) -> Picture:
     """Why pixels have no answer: one colour for each reason, the share of the image in the legend; the rest pale.
 
-    Where several reasons are set the first of the chain is shown (the lowest bit), so that the shares add up to 100 %.
+    Where several reasons are set the most telling is shown, so that the shares add up to 100 %; warnings only where nothing took
+    the answer away. Filled pixels show, paler, why they were not measured.
 
     Parameters
     ----------
@@ -152,17 +182,22 @@ def reason_picture(reason: NDArray[np.uint16], *, image: NDArray[Any] | None = N
     if reason.ndim != 2 or reason.dtype != np.uint16:
         raise InputError(f"reason: {reason.dtype} of shape {reason.shape}; it must be uint16 of shape (H, W)")
     picture = _pale(image, reason.shape)
-    first = reason & (~reason + np.uint16(1))  # the lowest bit that is set
-    swatches = [Swatch((232, 232, 232), f"measured {_share(reason == 0)}")]
-    for bit in (1 << i for i in range(16)):
-        where = first == bit
+    open_ = reason != 0  # not yet shown
+    swatches = [Swatch((232, 232, 232), f"measured {_share(~open_)}")]
+    for bit, (colour, text) in _REASON_SWATCHES.items():
+        where = open_ & (reason & np.uint16(bit) != 0)
         count = int(where.sum())
         if count:
-            known = Reason(bit)
-            colour = _REASON_COLOURS.get(known, _OTHER_REASON)
-            text = _REASON_TEXTS.get(known, (known.name or f"bit {bit}").lower().replace("_", " "))
-            picture[where] = colour
+            if bit is Reason.CUT_RANGE:  # a tint, for the image to be seen
+                picture[where] = np.minimum(picture[where], colour)
+            else:
+                picture[where] = colour
             swatches.append(Swatch(colour, f"{text} {share(count, reason.size)}"))
+            open_ &= ~where
+    filled = (reason & np.uint16(FILLED) != 0) & (reason & ~np.uint16(INFORMING) != 0)
+    if filled.any():
+        picture[filled] = (picture[filled].astype(np.uint16) + 2 * 232) // 3
+        swatches.append(Swatch((232, 232, 232), f"filled: paler {_share(filled)}"))
     picture = enlarge_small(picture)
     return attach_legend(picture, title="Reason", swatches=swatches) if legend else picture
 
@@ -185,6 +220,17 @@ def _inverse_range(rho: NDArray[np.float64], near_m: float | None, far_m: float 
     elif high - low < 0.05 * high:  # one distance only: give the scale some width
         low, high = 0.95 * low, 1.05 * high
     return (low, high) if high > 0.0 else None
+
+
+def _veil(picture: Picture, where: NDArray[np.bool_]) -> None:
+    """Mix grey into the colours, in place: what was filled is not to be taken for measured."""
+    if where.any():
+        veiled = (1.0 - _VEIL_SHARE) * picture[where] + _VEIL_SHARE * np.array(_VEIL)
+        picture[where] = np.rint(veiled).astype(np.uint8)
+
+
+def _filled_swatch(filled: NDArray[np.bool_]) -> list[Swatch]:
+    return [Swatch(_VEIL, f"filled, veiled {_share(filled)}")] if filled.any() else []
 
 
 def _share(where: NDArray[np.bool_]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bench import cases
 from calib.errors import InputError, UsageError
 from stereo import match
-from stereo.fill import fill
+from stereo.filling import fill
 from stereo.maps import FILLED, DisparityMap, Reason
 
 Float32 = NDArray[np.float32]
@@ -189,3 +189,10 @@ def test_filled_error_bars_hold_on_real_pairs(data_folder: Path, monkeypatch: py
     one, two = np.mean(shares, axis=0)
     assert 0.65 < one < 0.92
     assert two > 0.82
+
+
+def test_the_public_name_is_the_function() -> None:
+    import stereo
+    from stereo import filling
+
+    assert stereo.fill is filling.fill

@@ -14,7 +14,7 @@ ROOMS = {
     "calib.synthetic": "texture scene render board demo __init__",
     "stereo": "maps drawing picture map_files encodings settings kernels memory workspace arena threads matcher_input"
     " aggregation selection second_pass subpixel confidence dense row_residual"
-    " fill"
+    " filling"
     " sparse_matches sparse_range coarse_range search_range"
     " matcher depth open3d_loader cloud cloud_picture cloud_files"
     " score datasets scoring"

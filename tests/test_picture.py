@@ -17,7 +17,7 @@ from stereo.cloud_picture import cloud_picture
 from stereo.depth import to_depth
 from stereo.drawing import SMALLEST_SIDE_PX, depth_ticks, diverging, inferno, linear_ticks, share, to_8_bit, viridis
 from stereo.maps import DepthMap, DisparityMap, Float32, Reason
-from stereo.picture import disparity_picture, inverse_depth_picture, reason_picture, sigma_picture
+from stereo.picture import confidence_picture, disparity_picture, inverse_depth_picture, reason_picture, sigma_picture
 
 
 def disparity_map(d: NDArray[Any]) -> DisparityMap:
@@ -132,14 +132,62 @@ def test_both_signs_of_disparity_share_one_scale() -> None:
 
 def test_reasons_have_distinct_colours_and_the_first_one_wins() -> None:
     bits = [int(reason) for reason in Reason if reason]
-    reason = np.zeros((320, 400), np.uint16)
+    reason = np.zeros((320, 20 * (len(bits) + 1)), np.uint16)
     for i, bit in enumerate(bits):
-        reason[:, 40 * i : 40 * (i + 1)] = bit
+        reason[:, 20 * i : 20 * (i + 1)] = bit
     picture = reason_picture(reason, legend=False)
     assert len(np.unique(picture[0], axis=0)) == len(bits) + 1
     both = np.full_like(reason, Reason.AMBIGUOUS | Reason.SPECKLE)
     alone = np.full_like(reason, Reason.AMBIGUOUS)
     np.testing.assert_array_equal(reason_picture(both, legend=False), reason_picture(alone, legend=False))
+
+
+def test_an_occlusion_counts_more_than_what_follows_from_it_and_warnings_least() -> None:
+    def shown(reason: Reason) -> NDArray[np.uint8]:
+        return reason_picture(np.full((320, 320), reason, np.uint16), legend=False)
+
+    occluded = shown(Reason.OCCLUDED)
+    for also in (Reason.AMBIGUOUS, Reason.SPECKLE, Reason.CUT_RANGE, Reason.RANGE_EDGE, Reason.LEFT_RIGHT):
+        np.testing.assert_array_equal(shown(Reason.OCCLUDED | also), occluded)
+    np.testing.assert_array_equal(shown(Reason.LOW_CONFIDENCE | Reason.CUT_RANGE), shown(Reason.LOW_CONFIDENCE))
+    assert lightness(shown(Reason.CUT_RANGE)).min() > 200.0  # measured: pale
+
+
+def filled_map() -> DisparityMap:
+    d = ramp_map(low=5.0, high=40.0)
+    reason = np.zeros(d.shape, np.uint16)
+    reason[100:200] = Reason.AMBIGUOUS | Reason.FILLED_MISMATCH
+    ones = np.ones(d.shape, np.float32)
+    return DisparityMap(d.astype(np.float32), ones, reason, (0, 64), None, ones * 0.9)
+
+
+def test_filled_pixels_are_veiled_and_counted() -> None:
+    made = filled_map()
+    measured = DisparityMap(made.disparity_px, made.sigma_px, np.zeros_like(made.reason), (0, 64), None, made.confidence)
+    for draw in (disparity_picture, confidence_picture):
+        filled, bare = draw(made, legend=False), draw(measured, legend=False)
+        same = (filled == bare).all(-1)
+        assert same[:100].all()
+        assert same[200:].all()
+        assert not same[100:200].any()
+        expected = np.rint(0.6 * bare[100:200] + 0.4 * 150)
+        np.testing.assert_array_equal(filled[100:200], expected)
+        assert draw(made).shape != draw(measured).shape or (draw(made) != draw(measured))[:, 400:].any()  # a line in the legend
+    reasons = reason_picture(made.reason, legend=False)
+    plain = reason_picture(made.reason & np.uint16(Reason.AMBIGUOUS), legend=False)
+    assert lightness(reasons[150]).min() > lightness(plain[150]).max()
+
+
+def test_confidence_is_bright_where_sure() -> None:
+    d = np.full((300, 401), 5.0, np.float32)
+    d[:50] = np.nan
+    sure = np.where(np.isnan(d), 0.0, np.linspace(0.5, 1.0, 401)).astype(np.float32)
+    made = DisparityMap(d, d, np.zeros(d.shape, np.uint16), (0, 8), None, sure)
+    light = lightness(confidence_picture(made, legend=False)[100])
+    assert (np.diff(light) > -3.0).all()
+    assert light[-1] > light[0] + 100.0
+    with pytest.raises(UsageError, match="no confidence"):
+        confidence_picture(disparity_map(d.astype(np.float64)))
 
 
 def test_reason_picture_shows_the_image_where_there_is_an_answer() -> None:
