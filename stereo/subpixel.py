@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from stereo.arena import Arena
 from stereo.kernels import planes, surface
 from stereo.kernels.select import MARGIN, NO_LABEL
+from stereo.kernels.simd import FLOAT_LANES
 from stereo.maps import INFORMING
 from stereo.matcher_input import GreyPair
 from stereo.second_pass import match_again
@@ -16,7 +17,8 @@ from stereo.threads import run_both
 from stereo.workspace import Workspace
 
 # Constants of the ablation in bench/constants.py; flat around these values on every data set.
-_SUPPORT_PX, _SUPPORT_PIXELS = 2.0, 12
+_SUPPORT_PX, _SUPPORT_PIXELS = 2.0, 10
+_EDGE_RADIUS, _EDGE_STEP, _EDGE_SHARE = 6, 2, 0.4
 _RADIUS, _GATE_GREY = 4, 25.0
 _COARSE_STEP, _COARSE_GATE_PX = 2, 2.0
 _FINE_STEP, _FINE_GATE_PX = 1, 1.5
@@ -72,6 +74,8 @@ def refine(
 
     on_rows(lambda y0, y1: surface.smooth(label, np.float32(_SUPPORT_PX), _SUPPORT_PIXELS, other, y0, y1))
     fit(other, _COARSE_STEP, _COARSE_GATE_PX, label)
+    _drop_unsupported(label, left, residual.shape, other, workers)
+    label, other = other, label
     if settings.refinement == "plane":
         uncertainty[:] = 0.0
     else:
@@ -89,6 +93,24 @@ def refine(
         )
     )
     return disparity, sigma
+
+
+def _drop_unsupported(label: Float32, left: Float32, shape: tuple[int, ...], out: Float32, workers: int) -> None:
+    """Copy `label` to `out` but for what spread over an edge of depth; shape: (H, W rounded up to whole vectors)."""
+    count, columns = -(-shape[0] // surface.BLOCK), shape[1] // FLOAT_LANES
+    low, high = (np.empty((count, columns), np.float32) for _ in range(2))
+    half = count // 2
+    gates = _EDGE_RADIUS, _EDGE_STEP, np.float32(_SUPPORT_PX), _GATE_GREY, _EDGE_SHARE
+    run_both(
+        workers,
+        lambda: surface.extents(label, low, high, 0, half),
+        lambda: surface.extents(label, low, high, half, count),
+    )
+    run_both(
+        workers,
+        lambda: surface.support(label, left, low, high, *gates, out, 0, half),
+        lambda: surface.support(label, left, low, high, *gates, out, half, count),
+    )
 
 
 def _gain(grey: GreyPair) -> np.float32:

@@ -293,3 +293,50 @@ def test_an_arena_lends_pieces_that_do_not_overlap(size: int) -> None:
         piece[...] = i + 1
     assert [set(piece.ravel().tolist()) for piece in pieces] == [{1}, {2}, {3}]
     assert all(np.shares_memory(piece, memory) for piece in pieces) == (size == 4096)
+
+
+def supported_twin(label: Floats, grey: NDArray[Any], radius: int, gate: float, grey_gate: float, share: float) -> Floats:
+    """Slow twin of `surface.support`, blocks of which all labels around are alike included."""
+    height, width = label.shape
+    known = label != NO_LABEL
+    out = label.copy()
+    for y, x in np.argwhere(known):
+        by, bx = y // surface.BLOCK * surface.BLOCK, x // 16 * 16
+        around = np.s_[max(by - surface.BLOCK, 0) : by + 2 * surface.BLOCK, max(bx - 16, 0) : bx + 32]
+        near = label[around][known[around]]
+        if near.max() - near.min() <= gate:
+            continue
+        agreeing = total = 0.0
+        for j in range(-radius, radius + 1, 2):
+            for i in range(-radius, radius + 1, 2):
+                v, u = y + j, x + i
+                if 0 <= v < height and 0 <= u < width and known[v, u]:
+                    weight = max(1 - abs(float(grey[v, u]) - float(grey[y, x])) / grey_gate, 0.0)
+                    total += weight
+                    agreeing += weight * (abs(label[v, u] - label[y, x]) <= gate)
+        if agreeing < total * share:
+            out[y, x] = NO_LABEL
+    return out
+
+
+def test_support_drops_what_spread_over_an_edge(rng: np.random.Generator) -> None:
+    """Equal to the twin; a bright object whose label reaches two pixels into the dark background loses these."""
+    height, width = 40, 70
+    grey = np.full((height, width), 60, np.uint8)
+    grey[10:30, 30:50] = 180
+    label = np.full((height, width), 5.0, np.float32)
+    label[8:32, 28:52] = 20.0
+    label += (np.rint(rng.normal(0, 0.1, label.shape) * 1024) / 1024).astype(np.float32)
+    label[rng.random(label.shape) < 0.05] = NO_LABEL
+    noisy = (grey + rng.integers(0, 9, grey.shape)).astype(np.uint8)
+    blocks = (-(-height // surface.BLOCK), -(-width // 16))
+    low, high = np.empty(blocks, np.float32), np.empty(blocks, np.float32)
+    source, out = with_margin(label, NO_LABEL), with_margin(np.zeros_like(label), NO_LABEL)
+    surface.extents(source, low, high, 0, blocks[0])
+    gates = 6, 2, np.float32(2.0), 25.0, 0.4
+    surface.support(source, with_margin(noisy, 0.0), low, high, *gates, out, 0, blocks[0])
+    found = inside(out, height, width)
+    np.testing.assert_array_equal(found, supported_twin(label, noisy, 6, 2.0, 25.0, 0.4))
+    spread = (label > 10) & (grey == 60)
+    assert (found[spread] == NO_LABEL).mean() > 0.95
+    assert (found[~spread & (label != NO_LABEL)] != NO_LABEL).mean() > 0.99

@@ -6,7 +6,7 @@ import numpy as np
 
 from stereo.kernels import compiled, inlined
 
-MARGIN = 4
+MARGIN = 8
 """px around the maps handed to the plane fit"""
 FRACTION = 1024
 """labels are multiples of 1 / 1024 px, so that adding a whole disparity is exact in float32 (below 8192 px)"""

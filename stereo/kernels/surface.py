@@ -140,6 +140,69 @@ def fit_planes(
             store_f(residual, y * width + x, maximum_f(variance, zero))
 
 
+BLOCK = 8
+"""rows of a block of `extents`; FLOAT_LANES columns. At least the radius of `support`"""
+
+
+@compiled
+def extents(label: Any, low: Any, high: Any, y_from: Any, y_to: Any) -> None:
+    """Lowest and highest label of each block of BLOCK x FLOAT_LANES pixels, blocks in rows `y_from` ... `y_to`."""
+    rows = label.shape[0] - 2 * MARGIN
+    none = np.float32(NO_LABEL / 2)
+    for by in range(y_from, y_to):
+        for bx in range(low.shape[1]):
+            lowest, highest = np.float32(3e38), np.float32(-3e38)
+            for y in range(by * BLOCK, min(by * BLOCK + BLOCK, rows)):
+                for x in range(bx * FLOAT_LANES, (bx + 1) * FLOAT_LANES):
+                    value = label[y + MARGIN, x + MARGIN]
+                    lowest = min(lowest, value if value > none else np.float32(3e38))
+                    highest = max(highest, value if value > none else np.float32(-3e38))
+            low[by, bx] = lowest
+            high[by, bx] = highest
+
+
+@compiled
+def support(
+    label: Any, grey: Any, low: Any, high: Any, radius: Any, step: Any, gate: Any, grey_gate: Any, share: Any, out: Any,
+    y_from: Any, y_to: Any,
+) -> None:  # fmt: skip
+    """Keep the labels of which enough of what looks alike around lies within `gate` px; blocks in rows `y_from` ... `y_to`.
+
+    What is enough is `share` of the sum of the weights (1 - |dI| / grey_gate)+ of the answered pixels around: near an edge of
+    depth the pixels that look like this one, but lie on the other side of it, tell that its label has spread from there.
+    Adaptive support weights: Yoon and Kweon, PAMI 2006. Where all labels around are alike nothing is counted.
+    """
+    height = label.shape[0] - 2 * MARGIN
+    stride = label.shape[1]
+    one, zero, none = splat_f(1.0), splat_f(0.0), splat_f(NO_LABEL)
+    missing, near, enough, minus_grey1 = splat_f(NO_LABEL / 2), splat_f(gate), splat_f(share), splat_f(-1.0 / grey_gate)
+    for by in range(y_from, y_to):
+        for bx in range(low.shape[1]):
+            lowest, highest = np.float32(3e38), np.float32(-3e38)
+            for j in range(max(by - 1, 0), min(by + 2, low.shape[0])):
+                for i in range(max(bx - 1, 0), min(bx + 2, low.shape[1])):
+                    lowest, highest = min(lowest, low[j, i]), max(highest, high[j, i])
+            alike = highest - lowest <= gate
+            for y in range(by * BLOCK, min(by * BLOCK + BLOCK, height)):
+                c = (y + MARGIN) * stride + bx * FLOAT_LANES + MARGIN
+                l0 = load_f(label, c)
+                if alike:
+                    store_f(out, c, l0)
+                    continue
+                g0 = load_f(grey, c)
+                agreeing, total = zero, zero
+                for j in range(-radius, radius + 1, step):
+                    for i in range(0, radius + 1, step):
+                        for side in range(-1, 2 if i > 0 else 0, 2):
+                            o = c + j * stride + side * i
+                            l1 = load_f(label, o)
+                            contrast = absolute_f(subtract_f(load_f(grey, o), g0))
+                            w = maximum_f(multiply_add_f(contrast, minus_grey1, one), zero)
+                            total = add_f(total, where_less_f(l1, missing, zero, w))
+                            agreeing = add_f(agreeing, where_less_f(near, absolute_f(subtract_f(l1, l0)), zero, w))
+                store_f(out, c, where_less_f(agreeing, multiply_f(total, enough), none, l0))
+
+
 @compiled
 def compare(
     label: Any,
