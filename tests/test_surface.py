@@ -134,12 +134,16 @@ def test_shift_finds_the_surface(rng: np.random.Generator, slope: float) -> None
     for _ in range(2):
         difference, slopes, usable, out = (with_margin(np.zeros_like(left), NO_LABEL) for _ in range(4))
         surface.compare(label, grey, right, everywhere, gain, -20, difference, slopes, usable, 0, height)
-        surface.shift(label, usable, grey, difference, slopes, 4, 2, 1.5, 255.0, 4.0, 0.2, out, 0, height)
+        uncertainty = np.zeros((height, -(-width // 16) * 16), np.float32)
+        surface.shift(label, usable, grey, difference, slopes, 4, 2, 1.5, 255.0, 4.0, 0.2, out, uncertainty, 0, height)
         label = out
         error = np.abs(inside(out, height, width) - 20 - truth)[6:-6, 25:-25]
         errors.append(float(np.median(error)))
     assert errors[0] < 0.05
     assert errors[1] < 0.02
+    # what is left is rounding of the right image, 0.29 grey levels rms
+    inner = uncertainty[6:-6, 25 : width - 25]
+    assert 0.1 * 0.29**2 / 25 / 40 < np.median(inner) < 10 * 0.29**2 / 25 / 5
     holes = everywhere.copy()
     holes[:, 40:44] = False
     surface.compare(label, grey, right, holes, gain, -20, difference, slopes, usable, 0, height)
@@ -154,8 +158,9 @@ def test_finish_says_what_was_lost(rng: np.random.Generator) -> None:
     reason = np.array([[0, 0, 16, RANGE_EDGE]], np.uint16)
     residual = np.full((1, 16), 0.03, np.float32)
     disparity, sigma = np.empty((1, 4), np.float32), np.empty((1, 4), np.float32)
-    few = np.uint16(16)
-    surface.finish(label, residual, reason, -10, few, np.float32(0.01), np.float32(1.0), disparity, sigma, 0, 1)
+    uncertainty = np.full((1, 16), 0.002, np.float32)
+    few, weights = np.uint16(16), np.array([0.01, 0.5, 7.5], np.float32)
+    surface.finish(label, residual, uncertainty, reason, -10, few, weights, np.float32(1.0), disparity, sigma, 0, 1)
     np.testing.assert_array_equal(disparity, np.array([[-6.5, np.nan, np.nan, -3.0]], np.float32))
     np.testing.assert_allclose(sigma, [[0.2, np.nan, np.nan, np.sqrt(1.04)]], rtol=1e-6)
     np.testing.assert_array_equal(reason, [[0, UNSUPPORTED, 16, RANGE_EDGE]])
