@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calib import files
 from calib.errors import InputError, OutputError, QualityError, UsageError
@@ -265,7 +266,6 @@ def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
     from calib.images import write_image
     from stereo.cloud_files import save_cloud
     from stereo.map_files import write_float_map, write_reason
-    from stereo.picture import disparity_picture, inverse_depth_picture
     from stereo.report import report_html
 
     disparity, depth = result.disparity, result.depth
@@ -283,7 +283,7 @@ def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
     save("disparity.tiff", write_float_map, disparity.disparity_px)
     save("sigma.tiff", write_float_map, disparity.sigma_px)
     save("reason.png", write_reason, disparity.reason if depth is None else depth.reason)
-    save("preview.png", write_image, disparity_picture(disparity) if depth is None else inverse_depth_picture(depth))
+    save("preview.png", write_image, _preview(result))
     if depth is not None:
         save("depth.tiff", write_float_map, depth.depth_m)
         save("inverse_depth.tiff", write_float_map, depth.inverse_depth_per_m)
@@ -292,6 +292,17 @@ def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
         save("report.html", files.write_text, page)
     save("run.yaml", files.write_text, settings)
     return written
+
+
+def _preview(result: RunResult) -> NDArray[np.uint8]:
+    from stereo.filling import fill
+    from stereo.picture import disparity_picture, inverse_depth_picture
+
+    disparity, depth = result.disparity, result.depth
+    if result.run_file.picture.fill:
+        disparity = fill(disparity, result.pair.left)
+        depth = None if depth is None else to_depth(disparity)
+    return disparity_picture(disparity) if depth is None else inverse_depth_picture(depth)
 
 
 def _remove_stale(folder: Path, made: Sequence[str], log: RunLog) -> None:

@@ -24,6 +24,7 @@ _COMMENTS = {
     "unit": "of the rig's lengths, the size of its images and which of its cameras, where the rig file does not state them",
     "range": "[MIN, MAX) of disparities that were searched, px; null: found in the images",
     "depth": "NEAR:FAR with units, which sets the range instead",
+    "picture.fill": "true: pixels without an answer get a value in preview.png, veiled in grey; in no other result",
     "record": "what this run met; a later run with this file says so where it meets something else",
     "record.range_from": "why this range",
     "record.warnings": "what its search saw wrong with the images",
@@ -76,6 +77,14 @@ class CloudSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureSettings:
+    """How preview.png is drawn."""
+
+    fill: bool = False
+    """values for pixels without an answer, veiled in grey; in the preview alone, for they were not measured"""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """Everything that decides the result of a run, besides its inputs."""
 
@@ -87,6 +96,7 @@ class RunSettings:
     """NEAR:FAR with units, such as 0.5m:20m or 30cm:inf"""
     matcher: MatcherSettings = field(default_factory=MatcherSettings)
     cloud: CloudSettings = field(default_factory=CloudSettings)
+    picture: PictureSettings = field(default_factory=PictureSettings)
 
     def __post_init__(self) -> None:
         _check_one_of(self.range, self.depth)
@@ -123,6 +133,7 @@ class RunFile:
     depth: Annotated[str | None, _check_depth] = None
     matcher: MatcherSettings = field(default_factory=MatcherSettings)
     cloud: CloudSettings = field(default_factory=CloudSettings)
+    picture: PictureSettings = field(default_factory=PictureSettings)
     record: Record | None = None
 
     def __post_init__(self) -> None:
@@ -131,7 +142,7 @@ class RunFile:
     @property
     def settings(self) -> RunSettings:
         """The part that `RunSettings` holds."""
-        return RunSettings(self.preset, self.range, self.depth, self.matcher, self.cloud)
+        return RunSettings(self.preset, self.range, self.depth, self.matcher, self.cloud, self.picture)
 
     def with_settings(self, settings: RunSettings) -> "RunFile":
         """The same inputs with other settings."""
@@ -191,7 +202,9 @@ def run_file_text(run_file: RunFile) -> str:
 
 def settings_text(settings: RunSettings) -> str:
     """The YAML of settings alone, as `--config` reads it back."""
-    return dump_config(settings, comments={name: text for name, text in _COMMENTS.items() if name in ("range", "depth")})
+    return dump_config(
+        settings, comments={name: text for name, text in _COMMENTS.items() if name in ("range", "depth", "picture.fill")}
+    )
 
 
 def package_versions() -> dict[str, str]:

@@ -56,6 +56,15 @@ def check_same_bytes(first: Path, second: Path) -> None:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
+def pipeline_again(run_yaml: Path, folder: Path) -> Path:
+    """The run that a run.yaml records, once more."""
+    given = load_run_file(run_yaml)
+    assert given.left is not None
+    assert given.right is not None
+    pipeline.run(given.left, given.right, folder, rig=given.rig, settings=given.settings, record=given.record)
+    return folder
+
+
 class TestResults:
     def test_every_file_is_written_and_holds_what_the_result_holds(self, room: tuple[Path, RunResult]) -> None:
         folder, result = room
@@ -106,6 +115,21 @@ class TestResults:
         settings = RunSettings(range=(room[1].search.minimum, room[1].search.maximum))
         same = pipeline.run(LEFT, RIGHT, tmp_path / "same", settings=settings)
         np.testing.assert_array_equal(same.disparity.disparity_px, room[1].disparity.disparity_px)
+
+    def test_a_filled_preview_changes_nothing_else(self, tmp_path: Path, room: tuple[Path, RunResult]) -> None:
+        settings = change_settings(RunSettings(), assignments=["picture.fill=true"])
+        result = pipeline.run(LEFT, RIGHT, tmp_path / "out", rig=RIG, settings=settings)
+        assert result.run_file.picture.fill
+        for name in names(room[0]) - {"log.jsonl", "preview.png", "run.yaml", "report.html"}:
+            assert (tmp_path / "out" / name).read_bytes() == (room[0] / name).read_bytes(), name
+        preview, plain = read_image(tmp_path / "out" / "preview.png"), read_image(room[0] / "preview.png")
+        height, width = result.disparity.disparity_px.shape
+        factor = plain.shape[0] // height  # small maps are enlarged
+        changed = (preview[::factor, : factor * width : factor] != plain[::factor, : factor * width : factor]).any(-1)
+        assert changed[~result.disparity.valid].mean() > 0.9
+        legends = preview[:, factor * width :], plain[:, factor * width :]
+        assert legends[0].shape != legends[1].shape or (legends[0] != legends[1]).any()
+        check_same_bytes(tmp_path / "out", pipeline_again(tmp_path / "out" / "run.yaml", tmp_path / "again"))
 
     def test_float_images_and_missing_data(self, tmp_path: Path, room: tuple[Path, RunResult]) -> None:
         for source, name in ((LEFT, "left.tiff"), (RIGHT, "right.tiff")):
