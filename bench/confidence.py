@@ -63,12 +63,12 @@ def sample(case: Case) -> Sample:
     grey = grey_pair(as_pair(case.left, case.right))
     settings = preset_settings("balanced")
     labels = case.maximum - case.minimum
-    with lease(*grey.shape, labels) as space:
+    with lease(*grey.shape, labels, settings) as space:
         aggregate(space, grey, case.minimum, settings, 2)
         reason = select_labels(space, grey, case.minimum, labels, settings, 2)
-        disparity, _ = refine(space, grey, case.minimum, reason, settings, 2)
+        found, disparity, _ = refine(space, grey, case.minimum, reason, settings, 0.0, 2)
         height, width = grey.shape
-        label = space.label[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+        label = found[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         answered = np.isfinite(disparity)
         made = terms(label.astype(float), answered, grey, space.winner_sums[0])
     chosen = answered & np.isfinite(case.truth_px)

@@ -22,6 +22,6 @@ class Arena:
         count = int(np.prod(shape))
         size = count * np.dtype(dtype).itemsize
         if self._taken + size > len(self._bytes):
-            return aligned(count, dtype).reshape(shape)
+            return np.asarray(aligned(count, dtype)).reshape(shape)
         start, self._taken = self._taken, -(-(self._taken + size) // _ALIGNMENT) * _ALIGNMENT
         return self._bytes[start : start + size].view(dtype).reshape(shape)

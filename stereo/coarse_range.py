@@ -30,7 +30,7 @@ _LARGEST_END_SHARE = 0.01
 """part of the answers that may lie at one end of the candidates; more, and there is probably something beyond"""
 _RERUNS = 2
 """each moves an end by the reach: two take it to the width"""
-_SETTINGS = MatcherSettings(speckle_pixels=150)
+_SETTINGS = MatcherSettings(speckle_pixels=150, refinement="plane")
 """wrong answers of a wide range come in patches of up to 130 px, at 0.7 of the correlation that right ones have"""
 
 
@@ -82,7 +82,7 @@ def coarse_pass(
         high = max(high, math.ceil(include[1] / scale) + _SLACK)
     for reruns in range(_RERUNS + 1):
         low, high = max(low, 1 - width), min(high, width - 1)
-        disparity, _, reason = match_grey(small, low, high - low + 1, _SETTINGS, workers)
+        disparity, _, reason, _ = match_grey(small, low, high - low + 1, _SETTINGS, workers)
         answered = np.isfinite(disparity)
         at_end = answered & (reason & np.uint16(Reason.RANGE_EDGE) != 0)
         middle, most = np.float32(0.5 * (low + high)), _LARGEST_END_SHARE * np.count_nonzero(answered)

@@ -30,6 +30,7 @@ _TABLE_SIZE = 512
 
 def estimate(
     space: Workspace,
+    label: Float32,
     grey: GreyPair,
     smallest: float,
     disparity: Float32,
@@ -37,12 +38,14 @@ def estimate(
     reason: NDArray[np.uint16],
     workers: int,
 ) -> Float32:
-    """Confidence of every pixel of `space.label`; answers below `smallest` are taken away, for `Reason.LOW_CONFIDENCE`.
+    """Confidence of every pixel; answers below `smallest` are taken away, for `Reason.LOW_CONFIDENCE`.
 
     Parameters
     ----------
     space : Workspace
-        Its final labels and the winners' sums.
+        With the winners' sums.
+    label : float32
+        The final labels, a map with a margin like `space.label`.
     grey : GreyPair
     smallest : float
         0 keeps every answer.
@@ -71,7 +74,7 @@ def estimate(
 
     def judge(y0: int, y1: int) -> None:
         confide.confide(
-            space.label, left, space.winner_sums[0], coefficients, table, least, reason, disparity, sigma, confidence, y0, y1
+            label, left, space.winner_sums[0], coefficients, table, least, reason, disparity, sigma, confidence, y0, y1
         )
 
     run_both(workers, lambda: judge(0, half), lambda: judge(half, height))

@@ -1,8 +1,11 @@
 """One grey pair and a range to a dense disparity map: the chain that `match` and the coarse passes share."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from stereo import confidence
 from stereo.aggregation import aggregate
 from stereo.matcher_input import GreyPair
 from stereo.selection import select_labels
@@ -13,12 +16,23 @@ from stereo.workspace import lease
 Float32 = NDArray[np.float32]
 
 
+class Answers(NamedTuple):
+    """Of every pixel, (H, W)."""
+
+    disparity_px: Float32
+    """NaN: no answer"""
+    sigma_px: Float32
+    reason: NDArray[np.uint16]
+    confidence: Float32
+
+
 def match_grey(
-    grey: GreyPair, minimum: int, labels: int, settings: MatcherSettings, workers: int
-) -> tuple[Float32, Float32, NDArray[np.uint16]]:
-    """Disparity and sigma, (H, W) px with NaN, and the reasons, over the candidates `minimum` ... `minimum` + `labels` - 1."""
+    grey: GreyPair, minimum: int, labels: int, settings: MatcherSettings, workers: int, *, systematic_px: float = 0.0
+) -> Answers:
+    """Match over the candidates `minimum` ... `minimum` + `labels` - 1; `systematic_px` is an error bar that all pixels share."""
     with lease(*grey.shape, labels) as space:
         aggregate(space, grey, minimum, settings, workers)
         reason = select_labels(space, grey, minimum, labels, settings, workers)
-        disparity, sigma = refine(space, grey, minimum, reason, settings, workers)
-    return disparity, sigma, reason
+        label, disparity, sigma = refine(space, grey, minimum, reason, settings, systematic_px, workers)
+        certain = confidence.estimate(space, label, grey, settings.confidence, disparity, sigma, reason, workers)
+    return Answers(disparity, sigma, reason, certain)

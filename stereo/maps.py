@@ -61,6 +61,34 @@ INFORMING = Reason.RANGE_EDGE | Reason.BEYOND_INFINITY | Reason.OCCLUDED | Reaso
 """bits that take no value away; all others do"""
 
 
+@dataclass(frozen=True, slots=True)
+class RowResidual:
+    """How well the rows of a pair agree, its rectification quality: v(x, y) px with L(x, y) = R(x - d, y + v).
+
+    v = c0 + c1 u + c2 w + c3 u^2 + c4 u w + c5 w^2, with u = (x - (W - 1) / 2) / W and w = (y - (H - 1) / 2) / H of the pixels of
+    the right image that hold data around them.
+    """
+
+    coefficients_px: tuple[float, float, float, float, float, float]
+    """c0 ... c5, px; u and w run from about -1/2 to 1/2 over the image. All 0 where nothing could be measured"""
+    rms_px: float
+    """root mean square of v over the image; NaN where nothing could be measured"""
+    largest_px: float
+    """largest |v| in the image; NaN where nothing could be measured"""
+    applied: bool
+    """True: large and sure enough, so that the right image was resampled before matching"""
+    trusted: bool
+    """False: not measured, not settled, or so large that the rectification itself is in doubt"""
+    note: str
+    """one line for people"""
+
+    def field_px(self, height: int, width: int) -> Float32:
+        """The residual v of every pixel of the right image, (H, W) px."""
+        u, w = ((np.arange(n) - (n - 1) / 2) / n for n in (width, height))
+        c, w = self.coefficients_px, w[:, None]
+        return np.asarray(c[0] + c[1] * u + c[2] * w + c[3] * u * u + c[4] * u * w + c[5] * w * w, np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DisparityMap:
     """Signed disparity d = x_left - x_right of the left image's pixels, with an error bar and a reason for each."""
@@ -77,6 +105,8 @@ class DisparityMap:
     """the rectified rig; None when the pair came without one"""
     confidence: Float32 | None = None
     """(H, W) 0 ... 1: estimated probability that `disparity_px` is right within 1 px, 0 where that is NaN; None where unknown"""
+    rows: RowResidual | None = None
+    """how well the rows of the two images agree; None where it was not measured"""
 
     def __post_init__(self) -> None:
         shape = np.shape(self.disparity_px)

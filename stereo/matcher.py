@@ -1,14 +1,18 @@
 """`match`: a rectified pair to a signed disparity map with an error bar for every pixel."""
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.errors import InputError, UsageError
 from calib.rig import Image, RectifiedPair
-from stereo.dense import match_grey
+from stereo.dense import Answers, match_grey
 from stereo.maps import DisparityMap, Reason
-from stereo.matcher_input import Trim, as_pair, grey_pair, trim
-from stereo.search_range import find_range
+from stereo.matcher_input import GreyPair, Trim, as_pair, grey_pair, trim
+from stereo.row_residual import estimate_rows, undo_rows
+from stereo.search_range import end_shares, find_range, widened
 from stereo.settings import DEFAULT_PRESET, MatcherSettings, preset_settings
 
 MAX_LABELS = 16_384
@@ -18,7 +22,7 @@ MAX_OFFSET_PX = 2**20
 MIN_SIZE = 5
 """smallest image side, px: one census window"""
 
-Float32 = NDArray[np.float32]
+_LEVELS = {"quarter": (4,), "half": (4, 2)}
 
 
 def match(
@@ -40,7 +44,7 @@ def match(
     search_range
         Candidates [min, max) in px, of any sign; found by `stereo.search_range.find_range` when not given.
     preset
-        "balanced" (the default, and the only one so far).
+        "fast", "balanced" (the default) or "accurate".
     settings
         Constants instead of a preset's.
     threads
@@ -79,29 +83,49 @@ def match(
     height, width = pair.left.shape[:2]
     if min(height, width) < MIN_SIZE:
         raise InputError(f"images are {width} x {height} px; the matcher needs at least {MIN_SIZE} x {MIN_SIZE}")
-    if search_range is None:
-        automatic = find_range(pair, threads=threads)
-        search_range = (automatic.minimum, automatic.maximum)
-    minimum, maximum = _checked_range(search_range)
     grey, place = trim(grey_pair(pair), MIN_SIZE)
-    found = match_grey(grey, minimum - place.shift, maximum - minimum, chosen, min(workers, 2))
-    disparity, sigma, reason = _put_back(found, place, (height, width))
-    return DisparityMap(disparity, sigma, reason, (minimum, maximum), pair.rig)
+    if search_range is not None:
+        return _match(pair, grey, place, _checked_range(search_range), chosen, workers)
+    automatic = find_range(pair, threads=threads)
+    found = _match(pair, grey, place, (automatic.minimum, automatic.maximum), chosen, workers)
+    again = widened(automatic, *end_shares(found))
+    return found if again is None else _match(pair, grey, place, (again.minimum, again.maximum), chosen, workers)
 
 
-def _put_back(
-    found: tuple[Float32, Float32, NDArray[np.uint16]], place: Trim, shape: tuple[int, int]
-) -> tuple[Float32, Float32, NDArray[np.uint16]]:
+def _match(
+    pair: RectifiedPair, grey: GreyPair, place: Trim, search_range: tuple[int, int], settings: MatcherSettings, workers: int
+) -> DisparityMap:
+    minimum, labels = search_range[0] - place.shift, search_range[1] - search_range[0]
+    rows = None
+    if settings.row_residual != "off":
+        rows = estimate_rows(grey, minimum, labels, settings, workers, levels=_LEVELS[settings.row_residual])
+        grey = undo_rows(grey, rows, workers)
+    # What is wrong along the rows cannot be seen in a pair; what is wrong across them can, and tells how much to expect.
+    systematic_px = 0.0 if rows is None or math.isnan(rows.rms_px) else rows.rms_px
+    found = match_grey(grey, minimum, labels, settings, workers, systematic_px=systematic_px)
+    disparity, sigma, reason, confidence = _put_back(found, place, pair.left_valid.shape)
+    return DisparityMap(disparity, sigma, reason, search_range, pair.rig, confidence, rows)
+
+
+def _put_back(found: Answers, place: Trim, shape: tuple[int, ...]) -> Answers:
     """The maps of the trimmed pair in the frame of the whole left image."""
-    disparity, sigma, reason = found
-    if disparity.shape == shape and place == Trim(0, 0, 0):
+    if found.reason.shape == shape and place == Trim(0, 0, 0):
         return found
-    rows, columns = min(len(reason), shape[0] - place.y), min(reason.shape[1], shape[1] - place.x_left)
-    out = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32), np.full(shape, Reason.LEFT_NODATA, np.uint16)
+    height, width = found.reason.shape
+    rows, columns = min(height, shape[0] - place.y), min(width, shape[1] - place.x_left)
     window = np.s_[place.y : place.y + rows, place.x_left : place.x_left + columns]
-    part = np.s_[:rows, :columns]
-    out[0][window], out[1][window], out[2][window] = disparity[part] + np.float32(place.shift), sigma[part], reason[part]
-    return out
+
+    def put(values: NDArray[Any], outside: float) -> NDArray[Any]:
+        out = np.full(shape, outside, values.dtype)
+        out[window] = values[:rows, :columns]
+        return out
+
+    return Answers(
+        put(found.disparity_px + np.float32(place.shift), np.nan),
+        put(found.sigma_px, np.nan),
+        put(found.reason, Reason.LEFT_NODATA),
+        put(found.confidence, 0.0),
+    )
 
 
 def _checked_range(search_range: tuple[int, int]) -> tuple[int, int]:

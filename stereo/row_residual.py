@@ -22,6 +22,7 @@ from stereo.dense import match_grey
 from stereo.kernels import rows
 from stereo.kernels.planes import Bytes, Mask
 from stereo.kernels.simd import FLOAT_LANES
+from stereo.maps import RowResidual
 from stereo.matcher_input import GreyPair
 from stereo.settings import MatcherSettings
 from stereo.threads import run_both
@@ -68,30 +69,6 @@ _GRID = 4096.0
 _TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
 """powers of u and w"""
 _MIRROR = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
-
-
-@dataclass(frozen=True, slots=True)
-class RowResidual:
-    """How well the rows of a pair agree: its rectification quality."""
-
-    coefficients_px: tuple[float, float, float, float, float, float]
-    """c0 ... c5 of v, px; u and w run from about -1/2 to 1/2 over the image. All 0 where nothing could be measured"""
-    rms_px: float
-    """root mean square of v over the image; NaN where nothing could be measured"""
-    largest_px: float
-    """largest |v| in the image; NaN where nothing could be measured"""
-    applied: bool
-    """True: large and sure enough that the right image should be resampled (`undo_rows` does so)"""
-    trusted: bool
-    """False: not measured, not settled, or so large that the rectification itself is in doubt"""
-    note: str
-    """one line for people"""
-
-    def field_px(self, height: int, width: int) -> Float32:
-        """The residual v of every pixel of the right image, (H, W) px."""
-        u, w = _axes((height, width), 1, (height, width))
-        a, b, c = _row_terms(np.array(self.coefficients_px), w, 1)[:, :, None]
-        return np.asarray(a + u * (b + u * c), np.float32)
 
 
 def estimate_rows(

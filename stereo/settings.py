@@ -1,5 +1,6 @@
 """`MatcherSettings` and the presets. One set of constants for all data; each says where it comes from."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
@@ -27,12 +28,18 @@ class MatcherSettings:
         A value outside its limits, or p1 above p2.
     """
 
+    row_residual: Literal["off", "quarter", "half"] = "quarter"
+    """rows that do not quite agree are measured on the images shrunk to this and undone; off: rows are taken as they are"""
+    cost: Literal["mix", "census"] = "mix"
+    """matching cost: Hamming distance of a 5 x 5 census plus the x-gradient's, or the census alone (faster, coarser)"""
+    paths: Literal[8, 4] = 8
+    """directions from which costs are gathered; 4 leaves the diagonals out (faster, more streaks)"""
     p1: Annotated[int, _between(1, 32)] = 8
     """penalty of a disparity change by 1 px between neighbours; larger = smoother slanted surfaces. 6 to 12 measure alike"""
     p2: Annotated[int, _between(1, MAX_P2)] = 72
     """penalty of a larger change where the two neighbours look alike; larger = fewer, cleaner edges. 9 p1 measures best"""
-    p2_contrast: Annotated[float, _between(1.0, 1000.0)] = 15.0
-    """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast)"""
+    p2_contrast: Annotated[float, _between(1.0, math.inf)] = 15.0
+    """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast); inf = never"""
     uniqueness_percent: Annotated[float, _between(0.0, 50.0)] = 5.0
     """a pixel is ambiguous when the best costs more than (100 - this) % of another candidate that is not its neighbour"""
     left_right_px: Annotated[float, _between(0.0, 100.0)] = 1.25
@@ -43,6 +50,8 @@ class MatcherSettings:
     """neighbours belong to one patch when their disparities differ by at most this"""
     refinement: Literal["plane", "photometric", "second pass"] = "photometric"
     """after the winner: a plane through the labels around; then a shift to where both images fit best; then a second pass"""
+    confidence: Annotated[float, _between(0.0, 1.0)] = 0.0
+    """answers that are right within 1 px with a smaller probability are dropped; 0 keeps all"""
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self), include_extras=True).items():
@@ -61,7 +70,11 @@ class MatcherSettings:
             raise ValueError(f"p1 is {self.p1} and p2 {self.p2}; p1 must not exceed p2")
 
 
-_PRESETS: dict[str, MatcherSettings] = {"balanced": MatcherSettings()}
+_PRESETS: dict[str, MatcherSettings] = {
+    "fast": MatcherSettings(row_residual="off", refinement="plane"),
+    "balanced": MatcherSettings(),
+    "accurate": MatcherSettings(row_residual="half", refinement="second pass"),
+}
 DEFAULT_PRESET = "balanced"
 PRESETS = tuple(_PRESETS)
 """names for `match(preset=...)`"""

@@ -37,16 +37,27 @@ Float32 = NDArray[np.float32]
 
 
 def refine(
-    space: Workspace, grey: GreyPair, minimum: int, reason: NDArray[np.uint16], settings: MatcherSettings, workers: int
-) -> tuple[Float32, Float32]:
-    """Disparity and its sigma, (H, W) px, from `space.label`; pixels that lose their answer get their reason."""
+    space: Workspace,
+    grey: GreyPair,
+    minimum: int,
+    reason: NDArray[np.uint16],
+    settings: MatcherSettings,
+    systematic_px: float,
+    workers: int,
+) -> tuple[Float32, Float32, Float32]:
+    """The final labels (a map with a margin), disparity and its sigma, (H, W) px, from the labels in `space.label`.
+
+    Pixels that lose their answer get their reason. systematic_px: one standard deviation of an error that pixels share.
+    """
     height, width = grey.shape
     label, left, residual = space.label, space.grey, space.residual
     left[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = grey.left
     arena = Arena(space.sums)
     uncertainty = arena.take(residual.shape, np.float32)
-    weights = _VARIANCE[settings.refinement]
-    other, usable, difference, slope = (_map(space, arena) for _ in range(4))
+    weights = _VARIANCE[settings.refinement].copy()
+    weights[0] += np.float32(systematic_px**2)
+    other, usable = (_map(space, arena, NO_LABEL) for _ in range(2))
+    difference, slope = (_map(space, arena, 0.0) for _ in range(2))
 
     def on_rows(job: Callable[[int, int], None]) -> None:
         half = height // 2
@@ -92,7 +103,7 @@ def refine(
             label, residual, uncertainty, reason, minimum, _INVALIDATING, weights, _EDGE_VARIANCE, disparity, sigma, y0, y1
         )
     )
-    return disparity, sigma
+    return label, disparity, sigma
 
 
 def _drop_unsupported(label: Float32, left: Float32, shape: tuple[int, ...], out: Float32, workers: int) -> None:
@@ -124,9 +135,10 @@ def _gain(grey: GreyPair) -> np.float32:
     return np.float32(right / left)
 
 
-def _map(space: Workspace, arena: Arena) -> Float32:
-    """A map with a margin like `space.label`."""
+def _map(space: Workspace, arena: Arena, outside: float) -> Float32:
+    """A map with a margin like `space.label`; `outside` stands around the image."""
     out = arena.take(space.label.shape, np.float32)
-    out[:MARGIN] = out[-MARGIN:] = NO_LABEL
-    out[:, :MARGIN] = out[:, space.residual.shape[1] + MARGIN :] = NO_LABEL
+    height, width = space.winner.shape
+    out[:MARGIN] = out[MARGIN + height :] = outside
+    out[:, :MARGIN] = out[:, MARGIN + width :] = outside
     return out

@@ -249,7 +249,7 @@ def test_nodata_is_not_matched_through(rng: np.random.Generator) -> None:
         ({"search_range": (10**30, 10**30 + 3)}, UsageError, r"reaches beyond 1048576 px"),
         ({"search_range": (0, float("inf"))}, UsageError, r"two whole numbers"),
         ({"preset": "balanced", "settings": MatcherSettings()}, UsageError, r"both given; give one"),
-        ({"preset": "best"}, UsageError, r"preset 'best' is not known; use one of balanced"),
+        ({"preset": "best"}, UsageError, r"preset 'best' is not known; use one of fast, balanced, accurate"),
         ({"threads": 0}, UsageError, r"threads is 0; it must be at least 1"),
     ],
 )
