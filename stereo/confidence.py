@@ -26,6 +26,8 @@ _COST, COST_FROM, COST_SPAN = 1.44, 0.205, 0.82
 LARGEST_SUM = 8 * MAX_COST
 """of the matching costs along 8 paths"""
 _TABLE_SIZE = 512
+_DOUBT_PX = 3.0
+"""error bar of a pixel that is surely wrong (`bench.sigma`)"""
 
 
 def estimate(
@@ -70,11 +72,11 @@ def estimate(
     if not grey.left_valid.all():
         left[inner][~grey.left_valid] = confide.FAR_GREY
     coefficients, table = _model()
-    least = np.float32(smallest)
+    least, doubt = np.float32(smallest), np.float32(_DOUBT_PX)
 
     def judge(y0: int, y1: int) -> None:
         confide.confide(
-            label, left, space.winner_sums[0], coefficients, table, least, reason, disparity, sigma, confidence, y0, y1
+            label, left, space.winner_sums[0], coefficients, table, least, doubt, reason, disparity, sigma, confidence, y0, y1
         )
 
     run_both(workers, lambda: judge(0, half), lambda: judge(half, height))

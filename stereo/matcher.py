@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from calib.errors import InputError, UsageError
 from calib.rig import Image, RectifiedPair
 from stereo.dense import Answers, match_grey
-from stereo.maps import DisparityMap, Reason
+from stereo.maps import DisparityMap, Reason, RowResidual
 from stereo.matcher_input import GreyPair, Trim, as_pair, grey_pair, trim
 from stereo.row_residual import estimate_rows, undo_rows
 from stereo.search_range import end_shares, find_range, widened
@@ -22,7 +22,8 @@ MAX_OFFSET_PX = 2**20
 MIN_SIZE = 5
 """smallest image side, px: one census window"""
 
-_LEVELS = {"quarter": (4,), "half": (4, 2)}
+_ALONG_OVER_ACROSS, _ROWS_NOISE_PX = 1.35, 0.03
+"""error along the rows over that across them (`bench.sigma`), and what is measured across them on perfect pairs"""
 
 
 def match(
@@ -97,14 +98,22 @@ def _match(
 ) -> DisparityMap:
     minimum, labels = search_range[0] - place.shift, search_range[1] - search_range[0]
     rows = None
-    if settings.row_residual != "off":
-        rows = estimate_rows(grey, minimum, labels, settings, workers, levels=_LEVELS[settings.row_residual])
+    if settings.rows == "aligned":
+        rows = estimate_rows(grey, minimum, labels, settings, workers)
         grey = undo_rows(grey, rows, workers)
-    # What is wrong along the rows cannot be seen in a pair; what is wrong across them can, and tells how much to expect.
-    systematic_px = 0.0 if rows is None or math.isnan(rows.rms_px) else rows.rms_px
-    found = match_grey(grey, minimum, labels, settings, workers, systematic_px=systematic_px)
+    found = match_grey(grey, minimum, labels, settings, workers, systematic_px=_systematic_px(rows))
     disparity, sigma, reason, confidence = _put_back(found, place, pair.left_valid.shape)
     return DisparityMap(disparity, sigma, reason, search_range, pair.rig, confidence, rows)
+
+
+def _systematic_px(rows: RowResidual | None) -> float:
+    """What calibration may have left along the rows, px rms.
+
+    It cannot be seen in a pair; what it left across them can, and has the same causes. So much was found on real pairs.
+    """
+    if rows is None or math.isnan(rows.rms_px):
+        return 0.0
+    return _ALONG_OVER_ACROSS * math.sqrt(max(rows.rms_px**2 - _ROWS_NOISE_PX**2, 0.0))
 
 
 def _put_back(found: Answers, place: Trim, shape: tuple[int, ...]) -> Answers:

@@ -28,8 +28,8 @@ class MatcherSettings:
         A value outside its limits, or p1 above p2.
     """
 
-    row_residual: Literal["off", "quarter", "half"] = "quarter"
-    """rows that do not quite agree are measured on the images shrunk to this and undone; off: rows are taken as they are"""
+    rows: Literal["aligned", "as given"] = "aligned"
+    """aligned: how far the rows of the images are from agreeing is measured and, where it matters, undone before matching"""
     cost: Literal["mix", "census"] = "mix"
     """matching cost: Hamming distance of a 5 x 5 census plus the x-gradient's, or the census alone (faster, coarser)"""
     paths: Literal[8, 4] = 8
@@ -42,7 +42,7 @@ class MatcherSettings:
     """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast); inf = never"""
     uniqueness_percent: Annotated[float, _between(0.0, 50.0)] = 5.0
     """a pixel is ambiguous when the best costs more than (100 - this) % of another candidate that is not its neighbour"""
-    left_right_px: Annotated[float, _between(0.0, 100.0)] = 1.25
+    left_right_px: Annotated[float, _between(0.0, 100.0)] = 2.0
     """largest difference between the left disparity and the right image's own best; smaller = fewer answers, fewer wrong ones"""
     speckle_pixels: Annotated[int, _between(0, 1_000_000)] = 100
     """patches with fewer pixels are dropped; 0 keeps all"""
@@ -50,8 +50,8 @@ class MatcherSettings:
     """neighbours belong to one patch when their disparities differ by at most this"""
     refinement: Literal["plane", "photometric", "second pass"] = "photometric"
     """after the winner: a plane through the labels around; then a shift to where both images fit best; then a second pass"""
-    confidence: Annotated[float, _between(0.0, 1.0)] = 0.0
-    """answers that are right within 1 px with a smaller probability are dropped; 0 keeps all"""
+    confidence: Annotated[float, _between(0.0, 1.0)] = 0.6
+    """answers that are right within 1 px with a smaller probability are dropped; 0 keeps all. 0.5 to 0.7 measure alike"""
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self), include_extras=True).items():
@@ -71,9 +71,9 @@ class MatcherSettings:
 
 
 _PRESETS: dict[str, MatcherSettings] = {
-    "fast": MatcherSettings(row_residual="off", refinement="plane"),
+    "fast": MatcherSettings(rows="as given", refinement="plane"),
     "balanced": MatcherSettings(),
-    "accurate": MatcherSettings(row_residual="half", refinement="second pass"),
+    "accurate": MatcherSettings(refinement="second pass"),
 }
 DEFAULT_PRESET = "balanced"
 PRESETS = tuple(_PRESETS)

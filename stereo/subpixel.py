@@ -24,11 +24,11 @@ _COARSE_STEP, _COARSE_GATE_PX = 2, 2.0
 _FINE_STEP, _FINE_GATE_PX = 1, 1.5
 _PLANE_RIDGE, _SHIFT_RIDGE = 0.5, 4.0
 _SHIFT_LIMIT_PX, _LAST_SHIFT_LIMIT_PX = 0.2, 0.1
-# Error bar: what remains after the fit where the labels around agree perfectly (0.12 px rms: error against truth on Middlebury
-# pairs, its quantum taken off), and the uncertainty of a pixel whose parabola has only one side.
+# Error bar (`bench.sigma`): a floor, px^2, and weights of the variance of the labels around the fitted plane and of the shift's
+# uncertainty. Without the shift the floor is what pixel-locking leaves. At the edge of the range a parabola has only one side.
 _VARIANCE = {
     name: np.array(weights, np.float32)
-    for name, weights in {"plane": (0.0144, 1, 0), "photometric": (0.0144, 1, 0), "second pass": (0.0144, 1, 0)}.items()
+    for name, weights in {"plane": (0.0174, 0.2, 0), "photometric": (0, 0.18, 0.08), "second pass": (0, 0.06, 0.23)}.items()
 }
 _EDGE_VARIANCE = np.float32(1.0)
 _INVALIDATING = np.uint16(0xFFFF & ~INFORMING)

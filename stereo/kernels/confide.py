@@ -47,6 +47,7 @@ def confide(
     coefficients: Any,
     table: Any,
     smallest: Any,
+    doubt: Any,
     reason: Any,
     disparity: Any,
     sigma: Any,
@@ -55,6 +56,8 @@ def confide(
     y_to: Any,
 ) -> None:
     """Fill rows of `confidence` (H, W), 0 without an answer; where it is below `smallest`, the answer is taken away.
+
+    What remains of doubt widens the error bar: sigma^2 grows by (`doubt` px (1 - confidence))^2.
 
     Around each pixel, over 12 taps: near = (1 - (dl / GATE_PX)^2)+, alike = max(1 - |dI| / GATE_GREY,
     LEAST_ALIKE);
@@ -107,4 +110,6 @@ def confide(
                 disparity[y, x] = nan
                 sigma[y, x] = nan
                 value = nothing
+            wide = doubt * (np.float32(1.0) - value)
+            sigma[y, x] = np.sqrt(sigma[y, x] * sigma[y, x] + wide * wide)
             confidence[y, x] = value
