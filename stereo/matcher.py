@@ -22,7 +22,7 @@ MAX_OFFSET_PX = 2**20
 MIN_SIZE = 5
 """smallest image side, px: one census window"""
 
-_ALONG_OVER_ACROSS, _ROWS_NOISE_PX = 1.35, 0.03
+_ALONG_OVER_ACROSS, _ROWS_NOISE_PX = 1.3, 0.03
 """error along the rows over that across them (`bench.sigma`), and what is measured across them on perfect pairs"""
 
 

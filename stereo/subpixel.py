@@ -28,7 +28,7 @@ _SHIFT_LIMIT_PX, _LAST_SHIFT_LIMIT_PX = 0.2, 0.1
 # uncertainty. Without the shift the floor is what pixel-locking leaves. At the edge of the range a parabola has only one side.
 _VARIANCE = {
     name: np.array(weights, np.float32)
-    for name, weights in {"plane": (0.0174, 0.2, 0), "photometric": (0, 0.18, 0.08), "second pass": (0, 0.06, 0.23)}.items()
+    for name, weights in {"plane": (0.0174, 0.2, 0), "photometric": (0, 0.18, 0.08), "second pass": (0, 0.085, 0.225)}.items()
 }
 _EDGE_VARIANCE = np.float32(1.0)
 _INVALIDATING = np.uint16(0xFFFF & ~INFORMING)
