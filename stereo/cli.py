@@ -23,8 +23,8 @@ Two photos to disparity, depth, a point cloud and a report.
   stereo run left.png right.png --range -40:88 -o out       # already rectified, no rig: disparity only
   stereo run --config out/run.yaml -o again                 # the same once more, byte for byte
 
-Into DIR go disparity.tiff, sigma.tiff, reason.png and preview.png; with a rig also depth.tiff, inverse_depth.tiff,
-depth_sigma.tiff, cloud.ply and report.html; always run.yaml and log.jsonl."""
+Into DIR go disparity.tiff, sigma.tiff, confidence.tiff, reason.png and preview.png; with a rig also depth.tiff,
+inverse_depth.tiff, depth_sigma.tiff, cloud.ply and report.html; always run.yaml and log.jsonl."""
 _DEMO_HELP = """\
 Render a toe-in rig, its board photos and a scene; calibrate, rectify, match and measure; compare with the truth.
 DIR must be new, empty, or of an earlier demo.

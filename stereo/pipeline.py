@@ -23,14 +23,15 @@ from stereo.memory import require_memory
 from stereo.run_log import Listener, RunLog, files_written
 from stereo.run_result import RunResult
 from stereo.run_settings import Cameras, Record, RunFile, RunSettings, Unit, package_versions, printable, run_file_text
-from stereo.run_warnings import beyond_warnings, end_warnings, row_warnings
-from stereo.search_range import SearchRange, find_range, parse_depth, range_from_depth
+from stereo.run_warnings import beyond_warnings, end_warnings, residual_warnings, row_warnings
+from stereo.search_range import SearchRange, end_shares, find_range, parse_depth, range_from_depth, widened
 
 STEPS = ("read", "rectify", "range", "match", "depth", "write")
 """names of the steps, in order, as `Listener.step` receives them"""
 RESULTS = (
     "disparity.tiff",
     "sigma.tiff",
+    "confidence.tiff",
     "reason.png",
     "preview.png",
     "depth.tiff",
@@ -42,7 +43,7 @@ RESULTS = (
     "log.jsonl",
 )
 """every file that a run may write"""
-_WITHOUT_RIG = ("disparity.tiff", "sigma.tiff", "reason.png", "preview.png", "run.yaml", "log.jsonl")
+_WITHOUT_RIG = ("disparity.tiff", "sigma.tiff", "confidence.tiff", "reason.png", "preview.png", "run.yaml", "log.jsonl")
 
 _OTHER_BYTES_PER_PIXEL = 200
 """photos, rectified images, their maps, depth in float64, the cloud and the pictures"""
@@ -134,10 +135,16 @@ def run(
         for warning in warnings:
             log.note(warning)
         _require_memory(pair, search)
+        automatic = chosen.range is None and chosen.depth is None
     with _folder(output) as folder:
         with log.step("match"):
             disparity = _match(pair, search, chosen, threads, log)
-            for warning in end_warnings(disparity):
+            again = widened(search, *end_shares(disparity)) if automatic else None
+            if again is not None:
+                log.say(f"the range was too narrow; once more with {again.minimum}:{again.maximum}")
+                _require_memory(pair, again)
+                search, disparity = again, _match(pair, again, chosen, threads, log)
+            for warning in (*residual_warnings(disparity), *end_warnings(disparity)):
                 log.note(warning)
         with log.step("depth"):
             depth = None if pair.rig is None else to_depth(disparity)
@@ -282,6 +289,8 @@ def _write(result: RunResult, folder: Path, log: RunLog) -> list[Path]:
     _remove_stale(folder, _WITHOUT_RIG if depth is None else RESULTS, log)
     save("disparity.tiff", write_float_map, disparity.disparity_px)
     save("sigma.tiff", write_float_map, disparity.sigma_px)
+    if disparity.confidence is not None:
+        save("confidence.tiff", write_float_map, disparity.confidence)
     save("reason.png", write_reason, disparity.reason if depth is None else depth.reason)
     save("preview.png", write_image, _preview(result))
     if depth is not None:

@@ -1,5 +1,6 @@
 """`RunResult`: what a run made; and the figures that people ask of it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,9 @@ def summary(result: RunResult) -> list[str]:
         f"Range      {low}:{high} px, {result.search.evidence}",
         f"Measured   {100.0 * result.valid_share:.1f} % of the left image's pixels",
     ]
+    rows = result.disparity.rows
+    if rows is not None and not math.isnan(rows.rms_px):
+        lines.append(f"Rows       off by {rows.rms_px:.2f} px rms{', undone' if rows.applied else ''}")
     if result.depth is not None and result.cloud is not None:
         lines.append(f"Depth      median {metres(result.median_depth_m)}{_spread(result.depth)}")
         lines.append(f"Cloud      {len(result.cloud.points_xyz_m)} points")

@@ -20,8 +20,16 @@ def row_warnings(search: SearchRange, rig: StereoRig | None) -> tuple[str, ...]:
         cause = "they are not rectified: give their --rig"
     return (
         f"rows of the two images disagree by {search.row_error_px:.1f} px (left minus right {search.row_offset_px:+.1f} px; up to"
-        f" {_LARGEST_ROW_ERROR_PX:g} px is good), so many matches will be missed or wrong; probably {cause}",
+        f" {_LARGEST_ROW_ERROR_PX:g} px is good); probably {cause}",
     )
+
+
+def residual_warnings(disparity: DisparityMap) -> tuple[str, ...]:
+    """Rows that were undone before matching, or could not be."""
+    rows = disparity.rows
+    if rows is None or (rows.trusted and not rows.applied):
+        return ()
+    return (rows.note,)
 
 
 def end_warnings(disparity: DisparityMap) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def scene(rng: np.random.Generator, height: int = 23, width: int = 75) -> tuple[
 def test_kernel_equals_its_twin(rng: np.random.Generator, width: int) -> None:
     space, grey, (disparity, sigma, reason) = scene(rng, 23, width)
     label = space.label[MARGIN : MARGIN + 23, MARGIN : MARGIN + width].copy()
-    found = estimate(space, grey, 0.0, disparity, sigma, reason, 1)
+    found = estimate(space, space.label, grey, 0.0, disparity, sigma, reason, 1)
     answered = np.isfinite(disparity)
     z = terms(label.astype(float), answered, grey, space.winner_sums[0]) @ [-0.91, 4.73, 19.7, 1.44]
     np.testing.assert_allclose(found[answered], 1.0 / (1.0 + np.exp(-z[answered])), atol=0.005)  # the table's step
@@ -49,29 +49,32 @@ def test_kernel_equals_its_twin(rng: np.random.Generator, width: int) -> None:
 def test_what_is_below_the_threshold_goes_and_nothing_else(rng: np.random.Generator) -> None:
     space, grey, maps = scene(rng)
     before = maps[0].copy(), maps[1].copy(), maps[2].copy()
-    all_of_it = estimate(space, grey, 0.0, *maps, 1)
-    found = estimate(space, grey, 0.7, *maps, 1)
+    all_of_it = estimate(space, space.label, grey, 0.0, *maps, 1)
+    found = estimate(space, space.label, grey, 0.7, *maps, 1)
     disparity, sigma, reason = maps
     dropped = (all_of_it > 0.0) & (all_of_it < np.float32(0.7))
     assert 0.02 < dropped.mean() < 0.9
     np.testing.assert_array_equal(reason, np.where(dropped, before[2] | np.uint16(Reason.LOW_CONFIDENCE), before[2]))
     np.testing.assert_array_equal(np.isnan(disparity), np.isnan(before[0]) | dropped)
     np.testing.assert_array_equal(np.isnan(sigma), np.isnan(disparity))
+    kept = ~np.isnan(sigma)
+    # two calls: the error bar, 0.2 px at first, has grown by 3 px of doubt in each
+    np.testing.assert_allclose(sigma[kept], np.sqrt(0.04 + 2 * (3.0 * (1 - all_of_it[kept])) ** 2), rtol=1e-5)
     np.testing.assert_array_equal(found, np.where(dropped, 0.0, all_of_it).astype(np.float32))
 
 
 def test_the_grey_under_nodata_and_the_number_of_threads_do_not_matter(rng: np.random.Generator) -> None:
     space, grey, maps = scene(rng)
-    expected = estimate(space, grey, 0.0, *maps, 1)
+    expected = estimate(space, space.label, grey, 0.0, *maps, 1)
     other = np.where(grey.left_valid, grey.left, rng.integers(0, 256, grey.shape)).astype(np.uint8)
     for threads in (1, 2, 7):
-        again = estimate(space, GreyPair(other, other, grey.left_valid, grey.left_valid), 0.0, *maps, threads)
+        again = estimate(space, space.label, GreyPair(other, other, grey.left_valid, grey.left_valid), 0.0, *maps, threads)
         assert again.tobytes() == expected.tobytes()
 
 
 def test_mirrored_surroundings_give_the_same_bytes(rng: np.random.Generator) -> None:
     space, grey, maps = scene(rng)
-    expected = estimate(space, grey, 0.0, *maps, 1)
+    expected = estimate(space, space.label, grey, 0.0, *maps, 1)
     inner = np.s_[MARGIN : MARGIN + 23, MARGIN : MARGIN + 75]
     space.label[inner] = np.where(space.label[inner] > 0, 20.0 - space.label[inner], NO_LABEL)[:, ::-1]  # negated and flipped
     space.winner_sums[0] = space.winner_sums[0][:, ::-1].copy()
@@ -82,20 +85,20 @@ def test_mirrored_surroundings_give_the_same_bytes(rng: np.random.Generator) -> 
         np.ascontiguousarray(sigma[:, ::-1]),
         np.ascontiguousarray(reason[:, ::-1]),
     )
-    found = estimate(space, GreyPair(left, left, valid, valid), 0.0, *flipped, 1)
+    found = estimate(space, space.label, GreyPair(left, left, valid, valid), 0.0, *flipped, 1)
     np.testing.assert_allclose(found[:, ::-1], expected, atol=0.008)  # 20 - label is rounded
 
 
 def test_more_agreement_and_a_smaller_sum_never_lower_it(rng: np.random.Generator) -> None:
     space, grey, maps = scene(rng)
     inner = np.s_[MARGIN : MARGIN + 23, MARGIN : MARGIN + 75]
-    worse = estimate(space, grey, 0.0, *maps, 1)
+    worse = estimate(space, space.label, grey, 0.0, *maps, 1)
     space.winner_sums[0] //= 2
-    cheaper = estimate(space, grey, 0.0, *maps, 1)
+    cheaper = estimate(space, space.label, grey, 0.0, *maps, 1)
     assert (cheaper >= worse).all()
     assert cheaper.sum() > worse.sum()
     space.label[inner] = np.where(space.label[inner] > NO_LABEL, 5.0, NO_LABEL)
-    assert (estimate(space, grey, 0.0, *maps, 1) >= cheaper).all()
+    assert (estimate(space, space.label, grey, 0.0, *maps, 1) >= cheaper).all()
 
 
 @pytest.mark.realdata

@@ -36,7 +36,7 @@ from stereo.settings import MatcherSettings
 
 ROOM = Path(__file__).resolve().parents[1] / "data" / "room"
 LEFT, RIGHT, RIG = ROOM / "left.png", ROOM / "right.png", ROOM / "rig.yaml"
-WITHOUT_RIG = {"disparity.tiff", "sigma.tiff", "reason.png", "preview.png", "run.yaml", "log.jsonl"}
+WITHOUT_RIG = {"disparity.tiff", "sigma.tiff", "confidence.tiff", "reason.png", "preview.png", "run.yaml", "log.jsonl"}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,7 @@ class TestResults:
         for name, values in (
             ("disparity.tiff", disparity.disparity_px),
             ("sigma.tiff", disparity.sigma_px),
+            ("confidence.tiff", disparity.confidence),
             ("depth.tiff", depth.depth_m),
             ("inverse_depth.tiff", depth.inverse_depth_per_m),
             ("depth_sigma.tiff", depth.depth_sigma_m),
