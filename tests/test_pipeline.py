@@ -320,7 +320,7 @@ class TestFolder:
     @staticmethod
     def disparity() -> DisparityMap:
         values = np.ones((180, 240), np.float32)
-        return DisparityMap(values, values, np.zeros(values.shape, np.uint16), (-30, 20))
+        return DisparityMap(values, values, np.zeros(values.shape, np.uint16), (-30, 20), None, values)
 
     def test_a_text_that_cannot_be_made_leaves_no_result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def broken(*_: object) -> str:
