@@ -1,6 +1,6 @@
 """The seams of `stereo`: `DisparityMap`, `DepthMap`, `PointCloud` and the `Reason` flags. Frozen, arrays read-only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Any
 
@@ -81,6 +81,11 @@ class RowResidual:
     """False: not measured, not settled, or so large that the rectification itself is in doubt"""
     note: str
     """one line for people"""
+
+    def flipped(self) -> "RowResidual":
+        """That of the mirror image of the pair."""
+        c = self.coefficients_px
+        return replace(self, coefficients_px=(c[0], -c[1], c[2], c[3], -c[4], c[5]))
 
     def field_px(self, height: int, width: int) -> Float32:
         """The residual v of every pixel of the right image, (H, W) px."""

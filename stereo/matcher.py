@@ -1,8 +1,9 @@
 """`match`: a rectified pair to a signed disparity map with an error bar for every pixel."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +11,7 @@ from calib.errors import InputError, UsageError
 from calib.rig import Image, RectifiedPair
 from stereo.dense import Answers, match_grey
 from stereo.maps import DisparityMap, Reason, RowResidual
-from stereo.matcher_input import GreyPair, Trim, as_pair, grey_pair, trim
+from stereo.matcher_input import GreyPair, Trim, as_pair, flipped, grey_pair, is_mirrored, trim
 from stereo.row_residual import estimate_rows, undo_rows
 from stereo.search_range import end_shares, find_range, widened
 from stereo.settings import DEFAULT_PRESET, MatcherSettings, preset_settings
@@ -19,6 +20,8 @@ MAX_LABELS = 16_384
 """widest search range, px"""
 MAX_OFFSET_PX = 2**20
 """farthest candidate, px"""
+Float32 = NDArray[np.float32]
+
 MIN_SIZE = 5
 """smallest image side, px: one census window"""
 
@@ -97,13 +100,27 @@ def _match(
     pair: RectifiedPair, grey: GreyPair, place: Trim, search_range: tuple[int, int], settings: MatcherSettings, workers: int
 ) -> DisparityMap:
     minimum, labels = search_range[0] - place.shift, search_range[1] - search_range[0]
+    # Of a pair and its mirror image the same one is worked on: sums that are equal would else be told apart by their order.
+    mirrored = is_mirrored(grey)
+    if mirrored:
+        grey, minimum = flipped(grey), 1 - minimum - labels
     rows = None
     if settings.rows == "aligned":
         rows = estimate_rows(grey, minimum, labels, settings, workers)
         grey = undo_rows(grey, rows, workers)
     found = match_grey(grey, minimum, labels, settings, workers, systematic_px=_systematic_px(rows))
+    if mirrored:
+        found, rows = _turned_back(found), None if rows is None else rows.flipped()
     disparity, sigma, reason, confidence = _put_back(found, place, pair.left_valid.shape)
     return DisparityMap(disparity, sigma, reason, search_range, pair.rig, confidence, rows)
+
+
+def _turned_back(found: Answers) -> Answers:
+    """The answers of the mirrored pair for the pair itself."""
+    disparity, sigma, confidence = (
+        cast(Float32, cv2.flip(part, 1)) for part in (found.disparity_px, found.sigma_px, found.confidence)
+    )
+    return Answers(np.negative(disparity, out=disparity), sigma, cast(NDArray[np.uint16], cv2.flip(found.reason, 1)), confidence)
 
 
 def _systematic_px(rows: RowResidual | None) -> float:

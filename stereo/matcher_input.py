@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -116,3 +117,20 @@ def _cut(array: NDArray[Any], rows: tuple[int, int], columns: tuple[int, int], s
     out = np.zeros((len(part), size), array.dtype)
     out[:, : part.shape[1]] = part
     return out
+
+
+def flipped(grey: GreyPair) -> GreyPair:
+    """The mirror image of both: disparities change their sign."""
+    left, right = (np.asarray(cv2.flip(image, 1), np.uint8) for image in (grey.left, grey.right))
+    left_valid, right_valid = (cv2.flip(mask.view(np.uint8), 1).view(np.bool_) for mask in (grey.left_valid, grey.right_valid))
+    return GreyPair(left, right, left_valid, right_valid)
+
+
+def is_mirrored(grey: GreyPair) -> bool:
+    """True for one of each pair and its mirror image: the left image (else the right one) is heavier on its left side."""
+    lever = 2 * np.arange(grey.shape[1], dtype=np.int64) - (grey.shape[1] - 1)
+    for image in (grey.left, grey.right):
+        moment = int((cv2.reduce(image, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0].astype(np.int64) * lever).sum())
+        if moment:
+            return moment < 0
+    return False

@@ -23,7 +23,7 @@ from stereo.kernels import rows
 from stereo.kernels.planes import Bytes, Mask
 from stereo.kernels.simd import FLOAT_LANES
 from stereo.maps import RowResidual
-from stereo.matcher_input import GreyPair
+from stereo.matcher_input import GreyPair, flipped, is_mirrored
 from stereo.settings import MatcherSettings
 from stereo.threads import run_both
 
@@ -88,9 +88,9 @@ def estimate_rows(
     height, width = grey.shape
     if min(height, width) // max(levels) < _SMALLEST_SIDE:
         return _unmeasured(f"the images are {width} x {height} px, too small")
-    mirrored = _is_mirrored(grey)
+    mirrored = is_mirrored(grey)
     if mirrored:  # one of a pair and its mirror image is worked on, so that both give the same numbers to the last bit
-        grey = _flipped(grey)
+        grey = flipped(grey)
         minimum = 1 - minimum - labels
     try:
         found = _rounds(grey, minimum, labels, settings, workers, levels)
@@ -107,22 +107,6 @@ def undo_rows(grey: GreyPair, residual: RowResidual, workers: int) -> GreyPair:
     A pixel of the new right image is valid where the two rows between which it lies hold data.
     """
     return _undo(grey, np.array(residual.coefficients_px), workers) if residual.applied else grey
-
-
-def _flipped(grey: GreyPair) -> GreyPair:
-    left, right = (np.asarray(cv2.flip(image, 1), np.uint8) for image in (grey.left, grey.right))
-    left_valid, right_valid = (cv2.flip(mask.view(np.uint8), 1).view(np.bool_) for mask in (grey.left_valid, grey.right_valid))
-    return GreyPair(left, right, left_valid, right_valid)
-
-
-def _is_mirrored(grey: GreyPair) -> bool:
-    """True for one of each pair and its mirror image: the left image (else the right one) is heavier on its left side."""
-    lever = 2 * np.arange(grey.shape[1], dtype=np.int64) - (grey.shape[1] - 1)
-    for image in (grey.left, grey.right):
-        moment = int((cv2.reduce(image, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0].astype(np.int64) * lever).sum())
-        if moment:
-            return moment < 0
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from calib.rig import RectifiedPair, StereoRig
 from stereo.depth import to_depth
 from stereo.maps import INFORMING, DisparityMap, Reason
 from stereo.matcher import match
-from stereo.settings import MatcherSettings
+from stereo.settings import PRESETS, MatcherSettings
 
 Grey = NDArray[np.uint8]
 
@@ -58,17 +58,29 @@ def test_flat_surface_of_either_sign(rng: np.random.Generator, truth: float) -> 
     assert np.nanquantile(np.abs(error), 0.95) < 0.45
 
 
-def test_error_bars_cover_a_slanted_surface(rng: np.random.Generator) -> None:
-    """d = -10 ... +10 px across the image; the error bar holds about 68 % of the errors."""
-    width = 260
-    left, right = pair_with(rng, np.broadcast_to(np.linspace(-10, 10, width), (60, width)).copy())
-    found = match(left, right, search_range=(-16, 17))
-    slope = 20 / (width - 1)
+@pytest.mark.parametrize(("preset", "bias", "rms"), [("fast", 0.03, 0.14), ("balanced", 0.02, 0.06), ("accurate", 0.02, 0.06)])
+def test_subpixel_and_error_bars_of_a_slanted_surface(rng: np.random.Generator, preset: str, bias: float, rms: float) -> None:
+    """d = -8 ... +8 px across the image: no bias at any fraction but what `fast` leaves, and error bars that hold."""
+    width = 420
+    left, right = pair_with(rng, np.broadcast_to(np.linspace(-8, 8, width), (90, width)).copy())
+    found = match(left, right, search_range=(-14, 15), preset=preset)
+    slope = 16 / (width - 1)
     x = np.arange(width)
-    truth = x - (x + 10) / (1 + slope)  # x_left = x_right + d(x_right)
-    error = np.abs(found.disparity_px - truth)[:, 25:-25]
-    share = float((error < found.sigma_px[:, 25:-25])[np.isfinite(error)].mean())
-    assert 0.55 < share < 0.999
+    truth = x - (x + 8) / (1 + slope)  # x_left = x_right + d(x_right)
+    inner = np.s_[6:-6, 25:-25]
+    error = (found.disparity_px - truth)[inner]
+    known = np.isfinite(error)
+    assert known.mean() > 0.97
+    assert abs(error[known].mean()) < bias
+    assert np.sqrt((error[known] ** 2).mean()) < rms
+    ratio = np.abs(error / found.sigma_px[inner])[known]
+    assert 0.55 < (ratio < 1).mean() < 0.92
+    assert (ratio < 2).mean() > 0.88
+    if preset != "fast":  # whole pixels attract nothing
+        fraction = (np.broadcast_to(truth, (90, width))[inner] % 1)[known]
+        for low in np.arange(0, 1, 0.125):
+            part = error[known][(fraction >= low) & (fraction < low + 0.125)]
+            assert abs(part.mean()) < 0.03
 
 
 def padded(image: Grey, before: int, after: int) -> NDArray[np.float32]:
@@ -125,16 +137,63 @@ def test_shift_law_cropping(rng: np.random.Generator, k: int) -> None:
     assert same[inner].mean() >= 0.99
 
 
-def test_mirror_law(rng: np.random.Generator) -> None:
-    """Both images flipped, range negated: the negated, flipped disparity, but for ties."""
-    left, right = scene(rng)
-    bare = match(left, right, search_range=(-2, 30))
-    mirrored = match(left[:, ::-1], right[:, ::-1], search_range=(-29, 3))
-    flipped = -mirrored.disparity_px[:, ::-1]
-    both = np.isfinite(flipped) & np.isfinite(bare.disparity_px)
-    assert both.mean() > 0.6
-    assert (np.isfinite(flipped) == np.isfinite(bare.disparity_px)).mean() > 0.99
-    assert (np.abs(flipped - bare.disparity_px)[both] <= 2 / 1024).mean() > 0.99
+@pytest.mark.parametrize("preset", PRESETS)
+def test_mirror_law(rng: np.random.Generator, preset: str) -> None:
+    """Both images flipped, range negated: the negated, flipped disparity, bit for bit."""
+    left, right = big_scene(rng)
+    bare = match(left, right, search_range=(-2, 30), preset=preset)
+    mirrored = match(left[:, ::-1], right[:, ::-1], search_range=(-29, 3), preset=preset)
+    np.testing.assert_array_equal(-mirrored.disparity_px[:, ::-1], bare.disparity_px)
+    for name in ("sigma_px", "reason", "confidence"):
+        np.testing.assert_array_equal(getattr(mirrored, name)[:, ::-1], getattr(bare, name))
+    assert bare.valid.mean() > 0.6
+    assert (bare.rows is None) == (mirrored.rows is None)
+    if bare.rows is not None and mirrored.rows is not None:
+        assert mirrored.rows == bare.rows.flipped()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("k", [-60, 7, 33])
+def test_shift_law_of_every_preset(rng: np.random.Generator, preset: str, k: int) -> None:
+    """As above, with images large enough for their rows to be checked."""
+    left, right = big_scene(rng)
+    a, b = max(0, -k), max(0, k)
+    bare = match(left.astype(np.float32), right.astype(np.float32), search_range=(-2, 30), preset=preset)
+    shifted = match(padded(left, a, b), padded(right, b, a), search_range=(-2 - k, 30 - k), preset=preset)
+    window = np.s_[:, a : a + left.shape[1]]
+    np.testing.assert_array_equal(shifted.disparity_px[window] + np.float32(k), bare.disparity_px)
+    for name in ("sigma_px", "reason", "confidence"):
+        np.testing.assert_array_equal(getattr(shifted, name)[window], getattr(bare, name))
+    assert shifted.rows == bare.rows
+    assert bare.valid.mean() > 0.6
+
+
+def big_scene(rng: np.random.Generator) -> tuple[Grey, Grey]:
+    """A slanted background, a nearer square, and rows of the right image that are off by 0.3 px."""
+    height, width = 140, 300
+    disparity = np.broadcast_to(np.linspace(2.0, 9.0, width), (height, width)).copy()
+    disparity[40:100, 80:130] = 21.6
+    left, right = pair_with(rng, disparity)
+    rows = np.arange(height) + 0.3
+    upper = np.clip(rows.astype(int), 0, height - 2)
+    part = (rows - upper)[:, None]
+    moved = right[upper] * (1 - part) + right[upper + 1] * part
+    return left, np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+
+
+def test_rows_that_are_off_are_measured_said_and_undone(rng: np.random.Generator) -> None:
+    left, right = big_scene(rng)
+    for off, note in ((0, "undone"), (1, "undone")):
+        shifted = np.roll(right, off, 0)
+        found = match(left, shifted, search_range=(-2, 30))
+        assert found.rows is not None
+        assert found.rows.applied
+        # row y of the left image is row y - 0.3 + off of the right one
+        assert np.median(found.rows.field_px(140, 300)) == pytest.approx(off - 0.3, abs=0.08)
+        assert note in found.rows.note
+    taken = match(left, shifted, search_range=(-2, 30), settings=MatcherSettings(rows="as given"))
+    assert taken.rows is None
+    assert found.valid.mean() > max(taken.valid.mean(), 0.75)
 
 
 def test_same_bytes_for_any_number_of_threads(rng: np.random.Generator) -> None:
