@@ -1,20 +1,21 @@
 """`match`: a rectified pair to a signed disparity map with an error bar for every pixel."""
 
 import math
-from typing import Any, cast
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.errors import InputError, UsageError
 from calib.rig import Image, RectifiedPair
 from stereo.dense import Answers, match_grey
+from stereo.kernels import surface
 from stereo.maps import DisparityMap, Reason, RowResidual
 from stereo.matcher_input import GreyPair, Trim, as_pair, flipped, grey_pair, is_mirrored, trim
 from stereo.row_residual import estimate_rows, undo_rows
 from stereo.search_range import end_shares, find_range, widened
 from stereo.settings import DEFAULT_PRESET, MatcherSettings, preset_settings
+from stereo.threads import run_both
 
 MAX_LABELS = 16_384
 """widest search range, px"""
@@ -110,17 +111,11 @@ def _match(
         grey = undo_rows(grey, rows, workers)
     found = match_grey(grey, minimum, labels, settings, workers, systematic_px=_systematic_px(rows))
     if mirrored:
-        found, rows = _turned_back(found), None if rows is None else rows.flipped()
+        half = len(found.reason) // 2
+        run_both(workers, lambda: surface.turn_back(*found, 0, half), lambda: surface.turn_back(*found, half, len(found.reason)))
+        rows = None if rows is None else rows.flipped()
     disparity, sigma, reason, confidence = _put_back(found, place, pair.left_valid.shape)
     return DisparityMap(disparity, sigma, reason, search_range, pair.rig, confidence, rows)
-
-
-def _turned_back(found: Answers) -> Answers:
-    """The answers of the mirrored pair for the pair itself."""
-    disparity, sigma, confidence = (
-        cast(Float32, cv2.flip(part, 1)) for part in (found.disparity_px, found.sigma_px, found.confidence)
-    )
-    return Answers(np.negative(disparity, out=disparity), sigma, cast(NDArray[np.uint16], cv2.flip(found.reason, 1)), confidence)
 
 
 def _systematic_px(rows: RowResidual | None) -> float:

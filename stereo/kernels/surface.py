@@ -366,3 +366,17 @@ def finish(
             sigma[y, x] = np.sqrt(variance) if known else nan
             if not known and reason[y, x] & invalidating == 0:
                 reason[y, x] |= UNSUPPORTED
+
+
+@compiled
+def turn_back(disparity: Any, sigma: Any, reason: Any, confidence: Any, y_from: Any, y_to: Any) -> None:
+    """Rows of the maps of a mirrored pair, reversed in place; disparities change their sign."""
+    width = disparity.shape[1]
+    for y in range(y_from, y_to):
+        a, b, c, d = disparity[y], sigma[y], reason[y], confidence[y]
+        for x in range((width + 1) // 2):
+            z = width - 1 - x
+            a[x], a[z] = -a[z], -a[x]
+            b[x], b[z] = b[z], b[x]
+            c[x], c[z] = c[z], c[x]
+            d[x], d[z] = d[z], d[x]
