@@ -1,60 +1,100 @@
 """Matching cost and semi-global aggregation of one pair: from grey images to the winners in a workspace."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stereo.kernels import planes, sweeps
+from stereo.kernels.progress import yield_address
 from stereo.matcher_input import GreyPair
 from stereo.settings import MatcherSettings
-from stereo.threads import run_both
-from stereo.workspace import PathStates, Workspace
+from stereo.threads import run_all, run_both, run_rows
+from stereo.workspace import SweepState, WorkerState, Workspace
+
+Ranges = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
-def aggregate(space: Workspace, grey: GreyPair, minimum: int, settings: MatcherSettings, workers: int) -> None:
-    """Fill the workspace's winners with those of `grey` over the candidates from `minimum`, px."""
+def aggregate(
+    space: Workspace, grey: GreyPair, minimum: int, settings: MatcherSettings, workers: int, *, ranges: Ranges | None = None
+) -> None:
+    """Fill the workspace's winners with those of `grey` over the candidates from `minimum`, px.
+
+    `ranges`: the first label and the one behind the last of every pixel, (H, W) int32; other labels are no candidates there.
+    """
     textured = _fill_planes(space, grey, minimum, settings, workers)
-    _sweep(space, minimum, settings, workers)
+    _sweep(space, minimum, settings, workers, ranges)
     if not textured:  # all candidates cost the same; what the borders leave is no answer
         space.ambiguous[:] = True
 
 
 def _fill_planes(space: Workspace, grey: GreyPair, minimum: int, settings: MatcherSettings, workers: int) -> bool:
     """The matching cost's planes and the penalties; False where an image has no texture at all."""
-    height = len(grey.left)
-    (left_signed, left_mean), (right_signed, right_mean) = run_both(
-        workers,
-        lambda: planes.gradient(grey.left, grey.left_valid),
-        lambda: planes.gradient(grey.right, grey.right_valid),
+    signed = [np.empty((0, 0), np.int16)] * 2
+    gains = (0.0, 0.0)
+    textured = True
+    if settings.cost == "mix":
+        (signed[0], left_mean), (signed[1], right_mean) = run_both(
+            workers,
+            lambda: planes.gradient(grey.left, grey.left_valid),
+            lambda: planes.gradient(grey.right, grey.right_valid),
+        )
+        gains = planes.gains(left_mean, right_mean)
+        textured = min(left_mean, right_mean) > 0.0
+    left, right = run_both(
+        workers, lambda: planes.frame(grey.left, grey.left_valid), lambda: planes.frame(grey.right, grey.right_valid)
     )
-    left_gain, right_gain = (np.float32(g) for g in planes.gains(left_mean, right_mean))
-    table = planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast)
+    left_gain, right_gain = (np.float32(g) for g in gains)
 
-    def pack_left() -> None:
-        framed = planes.frame(grey.left, grey.left_valid)
-        planes.pack_left(framed, left_signed, left_gain, grey.left_valid, space.left, 0, height)
-        planes.fill_penalties(grey.left, table, space.penalty)
+    def pack(y0: int, y1: int) -> tuple[bool, bool]:
+        return (
+            planes.pack_left(left, signed[0], left_gain, grey.left_valid, space.left, y0, y1),
+            planes.pack_right(
+                right, signed[1], right_gain, grey.right_valid, minimum, settings.p2, space.right, space.whole, y0, y1
+            ),
+        )
 
-    def pack_right() -> None:
-        framed = planes.frame(grey.right, grey.right_valid)
-        planes.pack_right(framed, right_signed, right_gain, grey.right_valid, minimum, space.right, 0, height)
+    seen = run_rows(workers, len(grey.left), pack)
+    if space.penalty.size:
+        planes.fill_penalties(grey.left, planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast), space.penalty)
+    if settings.cost == "census":
+        textured = any(left for left, _ in seen) and any(right for _, right in seen)
+    return textured
 
-    run_both(workers, pack_left, pack_right)
-    return min(left_mean, right_mean) > 0.0
 
-
-def _sweep(space: Workspace, minimum: int, settings: MatcherSettings, workers: int) -> None:
+def _sweep(space: Workspace, minimum: int, settings: MatcherSettings, workers: int, ranges: Ranges | None) -> None:
     height = len(space.winner)
-    half = height // 2
     uniqueness = int(1024 / (1.0 - settings.uniqueness_percent / 100.0))
+    low, high = ranges if ranges is not None else (space.no_ranges, space.no_ranges)
+    give_way = yield_address()
 
-    def sweep(final: bool, state: PathStates, y0: int, y1: int, dy: int) -> None:
-        sweeps.kernel(space.vectors, final)(
-            space.left, space.right, space.penalty, space.padding, *state.arrays(), space.sums, space.labels,
-            space.winner, space.winner_sums, space.ambiguous, space.right_winner,
-            space.vectors, minimum, settings.p1, uniqueness, y0, y1, dy,
+    def sweep(final: bool, state: SweepState, worker: WorkerState, y0: int, rows: int, dy: int) -> None:
+        run = sweeps.kernel(
+            space.vectors, final=final, gradient=settings.cost == "mix", wide=space.layout.wide, adaptive=space.layout.adaptive,
+            diagonals=settings.paths == 8, padded=space.padded, ranged=ranges is not None,
+        )  # fmt: skip
+        run(
+            space.left, space.right, space.whole, space.penalty, space.padding, low, high,
+            *state.arrays(), *worker.arrays(), space.sums, space.winner, space.winner_sums, space.ambiguous.view(np.uint8),
+            space.right_winner, space.vectors, minimum, settings.p1, settings.p2, uniqueness, y0, rows, dy, give_way,
         )  # fmt: skip
 
     down, up = space.states
-    down.reset()
-    up.reset()
-    run_both(workers, lambda: sweep(False, down, 0, half, 1), lambda: sweep(False, up, height - 1, half - 1, -1))
-    run_both(workers, lambda: sweep(True, down, half, height, 1), lambda: sweep(True, up, half - 1, -1, -1))
+    for state in space.states:
+        state.reset(settings.p2)
+    # Two groups: the larger one takes the larger half in both phases, so that they meet at the same time.
+    larger = -(-workers // 2)
+    crew = space.crew(max(workers, 2))
+    half = height * larger // max(workers, 2) if workers > 1 else height // 2
+
+    def phase(final: bool, downwards: tuple[int, int], upwards: tuple[int, int], most_down: bool) -> None:
+        first = larger if most_down else max(workers - larger, 1)
+        for state in space.states:
+            state.start()
+        jobs = []
+        for i, worker in enumerate(crew):
+            state, (y0, rows), dy = (down, downwards, 1) if i < first else (up, upwards, -1)
+            jobs.append(lambda s=state, w=worker, y=y0, c=rows, d=dy: sweep(final, s, w, y, c, d))
+        # the first of each group starts first
+        run_all(workers, [jobs[0], *jobs[first:], *jobs[1:first]])
+
+    phase(False, (0, half), (height - 1, height - half), True)
+    phase(True, (half, height - half), (half - 1, half), False)

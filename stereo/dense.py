@@ -30,7 +30,7 @@ def match_grey(
     grey: GreyPair, minimum: int, labels: int, settings: MatcherSettings, workers: int, *, systematic_px: float = 0.0
 ) -> Answers:
     """Match over the candidates `minimum` ... `minimum` + `labels` - 1; `systematic_px` is an error bar that all pixels share."""
-    with lease(*grey.shape, labels) as space:
+    with lease(*grey.shape, labels, settings) as space:
         aggregate(space, grey, minimum, settings, workers)
         reason = select_labels(space, grey, minimum, labels, settings, workers)
         label, disparity, sigma = refine(space, grey, minimum, reason, settings, systematic_px, workers)

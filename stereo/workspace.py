@@ -1,71 +1,126 @@
 """The matcher's big arrays, kept between calls: memory touched for the first time costs more than the matching."""
 
+import math
 import os
 import threading
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from stereo.kernels import planes, select
-from stereo.kernels.simd import FLOAT_LANES, LANES, WIDE_LANES, aligned
+from stereo.kernels import planes, select, sweeps
+from stereo.kernels.block import new_block
+from stereo.kernels.progress import COUNTER_STRIDE
+from stereo.kernels.simd import FLOAT_LANES, LANES, aligned
+from stereo.kernels.winners import RIGHT_MARGIN
 from stereo.memory import require_memory
+from stereo.settings import MatcherSettings
 
 _LARGEST_KEPT_BYTES = 2**30
 """workspaces beyond this are given back at once: a giant pair should not hold its memory for the life of a process"""
 _LARGEST_KEPT_NUMBER = 6
 
 
-def required_bytes(height: int, width: int, labels: int) -> int:
-    """Memory that `match` takes above its inputs, bytes: the uint16 sums, the planes and the small maps."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What of the settings decides the arrays."""
+
+    gradient: bool
+    """the cost has gradient planes"""
+    adaptive: bool
+    """P2 varies with the image"""
+    wide: bool
+    """sums are uint16"""
+
+
+_USUAL = Layout(gradient=True, adaptive=True, wide=True)
+
+
+def layout(settings: MatcherSettings, labels: int) -> Layout:
+    """Bytes hold the sums of four path costs where 4 (largest cost + P2) <= 255, for up to 256 labels."""
+    gradient = settings.cost == "mix"
+    adaptive = not math.isinf(settings.p2_contrast) or settings.refinement == "second pass"
+    most = 4 * ((planes.MAX_COST if gradient else planes.MAX_CENSUS) + settings.p2)
+    return Layout(gradient, adaptive, adaptive or most > 255 or labels > 256)
+
+
+def required_bytes(height: int, width: int, labels: int, what: Layout = _USUAL) -> int:
+    """Memory that `match` takes above its inputs, bytes: the sums, the planes and the small maps."""
     vectors = -(-labels // LANES)
-    return height * width * (2 * vectors * LANES + 70) + height * 7 * vectors * 80
+    rows = planes.RIGHT_PLANES * vectors * 80
+    return height * width * ((2 if what.wide else 1) * vectors * LANES + 72) + height * rows + 100 * width * vectors * LANES // 10
 
 
-class PathStates:
-    """One sweep's working rows (both of its halves use them, one after the other)."""
+class SweepState:
+    """The paths' rows of one sweep, shared by the threads that work on it."""
 
-    def __init__(self, width: int, vectors: int) -> None:
+    def __init__(self, height: int, width: int, vectors: int) -> None:
         size = vectors * LANES
-        self.vertical, self.diagonal, self.antidiagonal = (aligned(width * size, np.uint8) for _ in range(3))
-        self.row = aligned(size, np.uint8)
-        self.least = np.zeros((3, width), np.uint8)
-        self.line = aligned(size + 2 * WIDE_LANES, np.uint16)
-        stride = (width - 1) // (2 * vectors) + 2 + WIDE_LANES
-        self.right_sum = aligned(2 * vectors * stride, np.uint16).reshape(2 * vectors, stride)
-        self.right_label = aligned(2 * vectors * stride, np.uint16).reshape(2 * vectors, stride)
+        self.vertical = aligned(width * size, np.uint8)
+        self.diagonal, self.antidiagonal = (aligned((width + sweeps.STATE_MARGIN) * size, np.uint8) for _ in range(2))
+        stride = width + 2 * sweeps.LEAST_MARGIN + LANES
+        self.least = aligned(2 * 3 * stride, np.uint32).reshape(2, 3, stride)
+        self.progress = aligned((height + 1) * COUNTER_STRIDE, np.int64)
 
     def arrays(self) -> tuple[np.ndarray[tuple[int, ...], np.dtype[Any]], ...]:
         """In the order of the sweep's arguments."""
-        paths = (self.vertical, self.diagonal, self.antidiagonal, self.row, self.least)
-        return (*paths, self.line, self.right_sum, self.right_label)
+        return self.vertical, self.diagonal, self.antidiagonal, self.least, self.progress
 
-    def reset(self) -> None:
+    def reset(self, p2: int) -> None:
         """Back to "no predecessor" for a new image."""
-        for state in (self.vertical, self.diagonal, self.antidiagonal, self.row, self.least):
+        for state in (self.vertical, self.diagonal, self.antidiagonal):
             state[:] = 0
+        self.least[:] = p2 * 0x01010101
+        self.progress[:] = 0
+
+    def start(self) -> None:
+        """No row of the next phase is claimed yet."""
+        self.progress[0] = 0
+
+
+class WorkerState:
+    """What one thread needs for the row that it works on."""
+
+    def __init__(self, width: int, vectors: int, *, wide: bool) -> None:
+        size = vectors * LANES
+        sum_type = np.uint16 if wide else np.uint8
+        self.block = new_block(vectors, wide=wide)
+        self.excess = aligned(width + LANES, np.uint32)
+        self.right_sum, self.right_label = (aligned(width + size + 2 * RIGHT_MARGIN, sum_type) for _ in range(2))
+
+    def arrays(self) -> tuple[np.ndarray[tuple[int, ...], np.dtype[Any]], ...]:
+        """In the order of the sweep's arguments."""
+        return self.block, self.excess, self.right_sum, self.right_label
 
 
 class Workspace:
     """The arrays of one image size and range."""
 
-    def __init__(self, height: int, width: int, labels: int) -> None:
-        self.key = (height, width, labels)
+    def __init__(self, height: int, width: int, labels: int, what: Layout = _USUAL) -> None:
+        self.key = (height, width, labels, what)
+        self.layout = what
         self.vectors = vectors = -(-labels // LANES)
+        self.padded = labels < vectors * LANES
         size = vectors * LANES
+        sum_type = np.uint16 if what.wide else np.uint8
         stride = -(-((width - 1) // vectors + 2 + LANES) // LANES) * LANES
-        self.left = aligned(height * planes.LEFT_PLANES * width, np.uint8).reshape(height, planes.LEFT_PLANES, width)
-        self.right = aligned(height * planes.RIGHT_PLANES * vectors * stride, np.uint8)
-        self.right = self.right.reshape(height, planes.RIGHT_PLANES, vectors, stride)
-        self.penalty = np.zeros((4, height + 1, width + 2), np.uint8)
-        self.sums = aligned(height * width * size, np.uint16)
-        self.states = [PathStates(width, vectors) for _ in range(2)]
+        count = planes.LEFT_PLANES if what.gradient else planes.CENSUS_LEFT_PLANES
+        self.left = aligned(height * count * width, np.uint8).reshape(height, count, width)
+        count = planes.RIGHT_PLANES if what.gradient else planes.CENSUS_RIGHT_PLANES
+        self.right = aligned(height * count * vectors * stride, np.uint8).reshape(height, count, vectors, stride)
+        self.whole = np.zeros(height, np.uint8)
+        self.penalty = aligned(4 * (height + 1) * (width + 2) if what.adaptive else 0, np.uint8)
+        self.penalty = self.penalty.reshape(4 if what.adaptive else 0, height + 1, width + 2)
+        self.sums = aligned(height * width * size, sum_type)
+        self.states = [SweepState(height, width, vectors) for _ in range(2)]
+        self._crew: list[WorkerState] = []
         self.winner, self.right_winner = (np.empty((height, width), np.int16) for _ in range(2))
         self.winner_sums = np.empty((3, height, width), np.uint16)
         self.ambiguous = np.empty((height, width), np.bool_)
         order = np.arange(LANES)[None, :] * vectors + np.arange(vectors)[:, None]
-        self.padding = np.where(order >= labels, 255, 0).astype(np.uint8).ravel()
-        wide = np.arange(WIDE_LANES)[None, :] * 2 * vectors + np.arange(2 * vectors)[:, None]
-        self.labels = wide.astype(np.uint16).ravel()
+        self.padding = aligned(size + LANES, np.uint8)  # and the numbers of the lanes
+        self.padding[:size], self.padding[size:] = np.where(order >= labels, 255, 0).ravel(), np.arange(LANES)
+        self.no_ranges = np.zeros((1, 1), np.int32)
         self.run = np.empty((height, width), np.int32)
         self.parent, self.size = (np.empty(height * width, np.int32) for _ in range(2))
         rounded = -(-width // FLOAT_LANES) * FLOAT_LANES
@@ -73,6 +128,12 @@ class Workspace:
         self.label = np.full(shape, select.NO_LABEL, np.float32)
         self.grey = np.zeros(shape, np.float32)
         self.fitted, self.residual = (np.zeros((height, rounded), np.float32) for _ in range(2))
+
+    def crew(self, count: int) -> list[WorkerState]:
+        """Working memory of `count` threads."""
+        while len(self._crew) < count:
+            self._crew.append(WorkerState(self.winner.shape[1], self.vectors, wide=self.layout.wide))
+        return self._crew[:count]
 
 
 class lease:  # noqa: N801 (used as `with lease(...)`)
@@ -84,8 +145,8 @@ class lease:  # noqa: N801 (used as `with lease(...)`)
     _lock = threading.Lock()
     _kept: ClassVar[list[Workspace]] = []
 
-    def __init__(self, height: int, width: int, labels: int) -> None:
-        self._key = (height, width, labels)
+    def __init__(self, height: int, width: int, labels: int, settings: MatcherSettings | None = None) -> None:
+        self._key = (height, width, labels, _USUAL if settings is None else layout(settings, labels))
 
     def __enter__(self) -> Workspace:
         with lease._lock:
@@ -95,7 +156,7 @@ class lease:  # noqa: N801 (used as `with lease(...)`)
             else:
                 lease._make_room(required_bytes(*self._key))
         if space is None:
-            height, width, labels = self._key
+            height, width, labels, _ = self._key
             # asked before, because the system hands out memory that it does not have and ends the process later
             what = f"matching {width} x {height} px over {labels} disparities"
             require_memory(required_bytes(*self._key), what=what, advice="narrow the range or use smaller images")

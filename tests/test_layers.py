@@ -20,7 +20,7 @@ ROOMS = {
     " score datasets scoring"
     " run_settings run_warnings run_result run_log report pipeline demo_truth demo cli",
     "stereo.datasets": "entry scenes trees __init__",
-    "stereo.kernels": "__init__ simd floats narrow planes select clean surface second_pass sweeps rows confide fill",
+    "stereo.kernels": "__init__ simd lanes progress block winners floats narrow planes select clean surface second_pass sweeps rows confide fill",
 }
 
 

@@ -19,15 +19,16 @@ from stereo.kernels.simd import LANES, bit_or, even_lanes, load8, odd_lanes, rev
 
 CENSUS_PLANES = 3
 """24 bits of a 5 x 5 census"""
-LEFT_PLANES = 7
-"""census (3), gradient, its lowest and highest half sample, valid (0 / 1)"""
-RIGHT_PLANES = 7
-"""the same, but the last is nodata (0 / 255)"""
+LEFT_PLANES, CENSUS_LEFT_PLANES = 7, 4
+"""census (3), gradient, its lowest and highest half sample, valid (0 / 1); without gradient the census alone and valid"""
+RIGHT_PLANES, CENSUS_RIGHT_PLANES = 8, 5
+"""the same, but nodata (0 / 255) and what every cost starts from instead of valid"""
 BIRCHFIELD_LIMIT = 15
 """truncation of the gradient cost, in units of 2 grey levels of the Sobel sum"""
 NEUTRAL = 12
 """cost of a candidate without data: about that of a poor match, so that it neither attracts nor blocks a path"""
-MAX_COST = 8 * CENSUS_PLANES + BIRCHFIELD_LIMIT
+MAX_CENSUS = 8 * CENSUS_PLANES
+MAX_COST = MAX_CENSUS + BIRCHFIELD_LIMIT
 _CLIP = 31
 _SCALE = 0.5
 _GAIN_DEAD_BAND = 0.02
@@ -85,9 +86,13 @@ def penalty_table(p1: int, p2: int, contrast: float) -> Bytes:
 def fill_penalties(grey: Bytes, table: Bytes, out: Bytes) -> None:
     """P2 between a pixel and its neighbour to the left, above, above left and above right into `out` (4, H + 1, W + 2).
 
-    Each is stored at the lower (for the row: the right) pixel of the two; entries whose neighbour lies outside are not used.
+    Each is stored at the lower (for the row: the right) pixel of the two; where one of the two lies outside it is the largest,
+    `table[0]`.
     """
     height, width = grey.shape
+    out[:, :, width:] = table[0]
+    out[1:, 0] = out[1:, height] = table[0]
+    out[0, :, 0] = out[2, :, 0] = out[3, :, width - 1] = table[0]
     for k, (dy, dx) in enumerate(((0, -1), (-1, 0), (-1, -1), (-1, 1))):
         x0, x1 = max(0, -dx), width - max(0, dx)
         here, there = grey[-dy:, x0:x1], grey[: height + dy, x0 + dx : x1 + dx]
@@ -138,18 +143,26 @@ def _gradient_row(signed: Any, gain: Any, y: Any, width: Any, value: Any, low: A
 
 
 @compiled
-def pack_left(framed: Any, signed: Any, gain: Any, valid: Any, out: Any, y_from: Any, y_to: Any) -> None:
-    """Fill rows of the left planes, `out` (H, 7, W)."""
-    width = signed.shape[1]
+def pack_left(framed: Any, signed: Any, gain: Any, valid: Any, out: Any, y_from: Any, y_to: Any) -> Any:
+    """Fill rows of the left planes, `out` (H, 7 or 4, W); True when any census bit is set.
+
+    `signed` is not read for 4 planes, the census alone.
+    """
+    planes, width = out.shape[1:]
     row = np.empty((CENSUS_PLANES, width + LANES), np.uint8)
+    seen = np.uint8(0)
     for y in range(y_from, y_to):
         _census_row(framed, y, width, row)
         for k in range(CENSUS_PLANES):
-            out[y, k] = row[k, :width]
-        _gradient_row(signed, gain, y, width, out[y, 3], out[y, 4], out[y, 5])
-        flags = out[y, 6]
+            for x in range(width):
+                out[y, k, x] = row[k, x]
+                seen |= row[k, x]
+        if planes == LEFT_PLANES:
+            _gradient_row(signed, gain, y, width, out[y, 3], out[y, 4], out[y, 5])
+        flags = out[y, planes - 1]
         for x in range(width):
             flags[x] = np.uint8(1) if valid[y, x] else np.uint8(0)
+    return seen != 0
 
 
 @inlined
@@ -180,14 +193,19 @@ def _spread(line: Any, stride: Any, phases: Any, out: Any, o: Any) -> None:
 
 
 @compiled
-def pack_right(framed: Any, signed: Any, gain: Any, valid: Any, minimum: Any, out: Any, y_from: Any, y_to: Any) -> None:
-    """Fill rows of the right planes, `out` (H, 7, phases, stride), reversed in x.
+def pack_right(
+    framed: Any, signed: Any, gain: Any, valid: Any, minimum: Any, base: Any, out: Any, whole: Any, y_from: Any,
+    y_to: Any,
+) -> Any:  # fmt: skip
+    """Fill rows of the right planes, `out` (H, 8 or 5, phases, stride), reversed in x; True when any census bit is set.
 
     stride must be a multiple of LANES. Entry j stands at j // phases of phase j % phases and belongs to column
-    W - 1 - minimum - j; outside the image it is nodata.
+    W - 1 - minimum - j; outside the image it is nodata. A candidate without data costs `NEUTRAL`: its nodata plane takes the
+    census bits away, its half samples span all gradients, and its cost starts from `base` + `NEUTRAL`.
+    `whole` (H,) uint8: 1 where all of an image row is data.
     """
-    width = signed.shape[1]
-    phases, stride = out.shape[2:]
+    width = valid.shape[1]
+    planes, phases, stride = out.shape[1:]
     count = phases * stride
     row = np.empty((RIGHT_PLANES, width + 2 * LANES), np.uint8)  # a vector's room on both sides
     shifted = row[:, LANES:]
@@ -197,19 +215,35 @@ def pack_right(framed: Any, signed: Any, gain: Any, valid: Any, minimum: Any, ou
     j0 = min(max(column0 - (width - 1), 0), count)
     j1 = max(min(column0 + 1, count), j0)
     last = column0 - j0  # the column of entry j0
+    seen = np.uint8(0)
     for y in range(y_from, y_to):
         _census_row(framed, y, width, census)
         for k in range(CENSUS_PLANES):
-            shifted[k, :width] = census[k, :width]
-        _gradient_row(signed, gain, y, width, shifted[3], shifted[4], shifted[5])
-        flags = shifted[6]
+            for x in range(width):
+                shifted[k, x] = census[k, x]
+                seen |= census[k, x]
+        if planes == RIGHT_PLANES:
+            _gradient_row(signed, gain, y, width, shifted[3], shifted[4], shifted[5])
+            for x in range(width):
+                if not valid[y, x]:
+                    shifted[4, x] = np.uint8(0)
+                    shifted[5, x] = np.uint8(255)
+        missing = 0
         for x in range(width):
-            flags[x] = np.uint8(0) if valid[y, x] else np.uint8(255)
-        for k in range(RIGHT_PLANES):
-            blank = np.uint8(255) if k == 6 else np.uint8(0)
+            missing += 0 if valid[y, x] else 1
+            shifted[planes - 2, x] = np.uint8(0) if valid[y, x] else np.uint8(255)
+            shifted[planes - 1, x] = np.uint8(base) if valid[y, x] else np.uint8(base + NEUTRAL)
+        whole[y] = missing == 0
+        for k in range(planes):
+            blank = np.uint8(0)
+            if k == planes - 2 or (k == 5 and planes == RIGHT_PLANES):
+                blank = np.uint8(255)
+            elif k == planes - 1:
+                blank = np.uint8(base + NEUTRAL)
             o = k * (width + 2 * LANES) + LANES + last - (LANES - 1)
             for i in range(0, j1 - j0, LANES):
                 store8(line, j0 + i, reverse(load8(row, o - i)))
             line[:j0] = blank
             line[j1:] = blank
-            _spread(line, stride, phases, out, (y * RIGHT_PLANES + k) * count)
+            _spread(line, stride, phases, out, (y * planes + k) * count)
+    return seen != 0

@@ -40,7 +40,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 U8, U16, F32 = Vector("u8", LANES), Vector("u16", WIDE_LANES), Vector("f32", FLOAT_LANES)
-_SCALARS = {"u8": types.uint8, "u16": types.uint16, "f32": types.float32}
+_SCALARS = {"u8": types.uint8, "u16": types.uint16, "u32": types.uint32, "f32": types.float32}
 
 
 def _element(t: Vector) -> Any:
@@ -74,9 +74,27 @@ def _suffix(v: Any) -> str:
     return f"v{v.count}{'f32' if v.element == _F32 else f'i{v.element.width}'}"
 
 
+def _element_pointer(context: Any, b: Any, array_type: Any, array: Any, offset: Any) -> Any:
+    data = context.make_array(array_type)(context, b, array).data if isinstance(array_type, types.Array) else array
+    return b.gep(data, [offset])
+
+
 def _pointer(context: Any, b: Any, array_type: Any, array: Any, offset: Any, target: Any) -> Any:
-    data = context.make_array(array_type)(context, b, array).data
-    return b.bitcast(b.gep(data, [offset]), target.as_pointer())
+    return b.bitcast(_element_pointer(context, b, array_type, array, offset), target.as_pointer())
+
+
+@intrinsic
+def pointer(typing_context: Any, array: Any) -> Any:
+    """Where an array's data starts; the functions here take it like the array.
+
+    Helpers inlined into a loop count references to the arrays that they are given, which costs more than their work; nobody
+    counts references to a pointer.
+    """
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return context.make_array(signature.args[0])(context, b, args[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
 
 
 def _loader(t: Vector) -> Any:
@@ -135,7 +153,7 @@ def _splatter(t: Vector) -> Any:
 
 load8, load16, load_f = _loader(U8), _loader(U16), _loader(F32)
 store8, store16, store_f = _storer(U8), _storer(U16), _storer(F32)
-stream16 = _storer(U16, align=64)
+stream8, stream16 = _storer(U8, align=64), _storer(U16, align=64)
 broadcast8 = _broadcaster(U8)
 splat8, splat16, splat_f = _splatter(U8), _splatter(U16), _splatter(F32)
 
@@ -291,6 +309,54 @@ def where_less(typing_context: Any, x: Any, y: Any, a: Any, c: Any) -> Any:
     return a(x, y, a, c), lambda context, b, signature, args: b.select(b.icmp_unsigned("<", args[0], args[1]), args[2], args[3])
 
 
+@intrinsic
+def element(typing_context: Any, array: Any, offset: Any) -> Any:
+    """One number of an array of whole numbers."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.load(_element_pointer(context, b, signature.args[0], args[0], args[1]))
+
+    return array.dtype(array, types.intp), generate
+
+
+@intrinsic
+def set_element(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
+    """Store one whole number."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        place = _element_pointer(context, b, signature.args[0], args[0], args[1])
+        b.store(context.cast(b, args[2], signature.args[2], array.dtype), place)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+def _word(bits: int) -> tuple[Any, Any]:
+    @intrinsic
+    def load(typing_context: Any, memory: Any, offset: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            place = _pointer(context, b, signature.args[0], args[0], args[1], ir.IntType(bits))
+            return b.zext(b.load(place, align=1), ir.IntType(64))
+
+        return types.int64(memory, types.intp), generate
+
+    @intrinsic
+    def store(typing_context: Any, memory: Any, offset: Any, value: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            place = _pointer(context, b, signature.args[0], args[0], args[1], ir.IntType(bits))
+            wide = context.cast(b, args[2], signature.args[2], types.int64)
+            b.store(b.trunc(wide, ir.IntType(bits)), place, align=1)
+            return context.get_dummy_value()
+
+        return types.void(memory, types.intp, value), generate
+
+    return load, store
+
+
+(byte, set_byte), (half_word, set_half_word), (word, set_word) = (_word(bits) for bits in (8, 16, 32))
+"""a whole number without sign of 1, 2 or 4 bytes, anywhere in memory; offsets count elements as for vectors"""
+
+
 def _bit_scalar(name: str, *flags: int) -> Any:
     @intrinsic
     def operation(typing_context: Any, x: Any) -> Any:
@@ -307,8 +373,8 @@ first_bit, number_of_bits = _bit_scalar("cttz", 0), _bit_scalar("ctpop")
 
 
 def aligned(count: int, dtype: Any) -> Any:
-    """A zeroed array that starts on a cache line, as `stream16` needs."""
+    """A zeroed array that starts on a cache line, as `stream16` needs; a vector's room before and behind may be read."""
     size = np.dtype(dtype).itemsize * count
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
+    raw = np.zeros(size + 3 * LANES, np.uint8)
+    start = LANES + -raw.ctypes.data % LANES
     return raw[start : start + size].view(dtype)
