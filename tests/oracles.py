@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from stereo.kernels import planes, select
 
 Ints = NDArray[np.int64]
+NONE = 1_000_000
+"""sum of a label that is no candidate"""
 
 
 def census(grey: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -44,6 +46,7 @@ def costs(
     right_valid: NDArray[np.bool_],
     minimum: int,
     labels: int,
+    with_gradient: bool = True,
 ) -> Ints:
     """(H, W, labels) matching cost; NEUTRAL where the candidate has no data."""
     height, width = left.shape
@@ -70,15 +73,30 @@ def costs(
                     from_left = max(v - high_r, low_r - v, 0)
                     from_right = max(w - high, low - w, 0)
                     hamming = int((cl[y, x] != cr[y, xr]).sum())
-                    out[y, x, i] = hamming + min(from_left, from_right, planes.BIRCHFIELD_LIMIT)
+                    out[y, x, i] = hamming
+                    if with_gradient:
+                        out[y, x, i] += min(from_left, from_right, planes.BIRCHFIELD_LIMIT)
     return out
 
 
-def aggregate(cost: Ints, grey: NDArray[np.uint8], left_valid: NDArray[np.bool_], p1: int, table: NDArray[np.uint8]) -> Ints:
-    """Sum of eq. 13 over 8 paths; a path starts anew behind the border and behind pixels without data."""
+def aggregate(
+    cost: Ints,
+    grey: NDArray[np.uint8],
+    left_valid: NDArray[np.bool_],
+    p1: int,
+    table: NDArray[np.uint8],
+    paths: int = 8,
+    outside: NDArray[np.bool_] | None = None,
+) -> Ints:
+    """Sum of eq. 13 over 8 or 4 paths; a path starts anew behind the border and behind pixels without data.
+
+    `outside` (H, W, labels): labels that are no candidates; their sums are `NONE`.
+    """
     height, width = cost.shape[:2]
+    if outside is not None:
+        cost = np.where(outside, NONE, cost)
     total = np.zeros_like(cost)
-    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)):
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))[:paths]:
         path = np.zeros_like(cost)
         for y in range(height) if dy >= 0 else range(height - 1, -1, -1):
             for x in range(width) if dx >= 0 else range(width - 1, -1, -1):
@@ -95,10 +113,10 @@ def aggregate(cost: Ints, grey: NDArray[np.uint8], left_valid: NDArray[np.bool_]
                     best[:-1] = np.minimum(best[:-1], before[1:] + p1)
                     path[y, x] += best - least
         total += path
-    return total
+    return np.minimum(total, NONE)
 
 
-def right_winners(total: Ints, left_valid: NDArray[np.bool_], minimum: int) -> Ints:
+def right_winners(total: Ints, left_valid: NDArray[np.bool_], minimum: int, none: int = NONE) -> Ints:
     """(H, W) label of the right image's smallest sum (the smallest of equals), -1 without any."""
     height, width, labels = total.shape
     out = np.full((height, width), -1, np.int64)
@@ -107,7 +125,7 @@ def right_winners(total: Ints, left_valid: NDArray[np.bool_], minimum: int) -> I
             entries = [
                 (total[y, xr + minimum + i, i], i)
                 for i in range(labels)
-                if 0 <= xr + minimum + i < width and left_valid[y, xr + minimum + i]
+                if 0 <= xr + minimum + i < width and left_valid[y, xr + minimum + i] and total[y, xr + minimum + i, i] < none
             ]
             if entries:
                 out[y, xr] = min(entries)[1]

@@ -1,5 +1,6 @@
 """The kernels against their slow twins, on random small inputs of every sign, size and mask."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from stereo.maps import INFORMING, Reason
 from stereo.matcher_input import GreyPair
 from stereo.selection import drop_speckles
 from stereo.settings import MAX_P2, MatcherSettings
-from stereo.workspace import Workspace, lease
+from stereo.workspace import Workspace, layout, lease
 from tests import oracles
 
 CASES = [  # height, width, minimum, labels, threads, share of nodata
@@ -66,6 +67,53 @@ def test_matcher_stages_equal_their_twins(
     inside = np.s_[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width]
     np.testing.assert_array_equal(reason, why)
     np.testing.assert_array_equal(space.label[inside], np.where(why & ~np.int64(INFORMING) == 0, label, select.NO_LABEL))
+
+
+BARE: dict[str, Any] = {"cost": "census", "p1": 8, "p2": 32, "p2_contrast": math.inf}
+VARIANTS: list[dict[str, Any]] = [
+    BARE,
+    {**BARE, "paths": 4, "p2": 39},
+    {"cost": "census", "p1": 5, "p2": 60, "p2_contrast": 20.0},
+    {"paths": 4, "p1": 9, "p2": MAX_P2, "p2_contrast": 12.0},
+    {"p1": 6, "p2": MAX_P2, "p2_contrast": math.inf},
+]
+
+
+@pytest.mark.parametrize(("variant", "ranged"), [*((v, False) for v in VARIANTS), (VARIANTS[0], True), (VARIANTS[3], True)])
+def test_every_variant_equals_its_twin(rng: np.random.Generator, variant: dict[str, Any], ranged: bool) -> None:
+    settings = MatcherSettings(**variant)
+    for threads in (1, 2, 4, 7):
+        height, width, labels = (int(rng.integers(low, high)) for low, high in ((5, 14), (5, 50), (65, 129)))
+        minimum = int(rng.integers(-labels - 10, 11))
+        left, right, left_valid, right_valid = textured(rng, height, width, float(rng.choice([0.0, 0.1])))
+        space = Workspace(height, width, labels, layout(settings, labels))
+        grey = GreyPair(left, right, left_valid, right_valid)
+        low = high = outside = None
+        if ranged:
+            low = rng.integers(0, labels, (height, width)).astype(np.int32)
+            high = np.minimum(low + rng.integers(1, labels, (height, width)), labels).astype(np.int32)
+            label = np.arange(labels)
+            outside = (label < low[..., None]) | (label >= high[..., None])
+        for _ in range(2):  # the second time in used memory
+            aggregate(space, grey, minimum, settings, threads, ranges=None if low is None or high is None else (low, high))
+        table = planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast)
+        cost = oracles.costs(left, right, left_valid, right_valid, minimum, labels, settings.cost == "mix")
+        total = oracles.aggregate(cost, left, left_valid, settings.p1, table, settings.paths, outside)
+        none = np.iinfo(space.sums.dtype).max
+        total = np.minimum(total, none)  # bytes saturate
+        smallest = total.min(-1)
+        known = left_valid & (smallest < none)
+        np.testing.assert_array_equal(space.winner[known], total.argmin(-1)[known])
+        np.testing.assert_array_equal(space.winner[~left_valid], -1)
+        np.testing.assert_array_equal(space.winner_sums[0][left_valid], smallest[left_valid])
+        right_winner = oracles.right_winners(total, left_valid, minimum, none)
+        np.testing.assert_array_equal(space.right_winner, right_winner)
+        limit = (smallest * int(1024 / (1.0 - settings.uniqueness_percent / 100.0)) >> 10) + 1
+        label = np.arange(labels)
+        rivals = (total < limit[..., None]) & (np.abs(label - total.argmin(-1)[..., None]) > 1)
+        np.testing.assert_array_equal(space.ambiguous[left_valid], (rivals.any(-1) | (limit >= none))[left_valid])
+        if low is not None and high is not None:
+            assert ((space.winner >= low) & (space.winner < high))[known].all()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
