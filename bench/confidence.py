@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from bench.cases import Case, cases
 from stereo.aggregation import aggregate
+from stereo.arena import Arena
 from stereo.confidence import AGREEMENT_FULL, COST_FROM, COST_SPAN, LARGEST_SUM, NEARNESS_FROM, NEARNESS_SPAN
 from stereo.kernels.confide import GATE_GREY, GATE_PX, LEAST_ALIKE
 from stereo.kernels.select import MARGIN
 from stereo.matcher_input import GreyPair, as_pair, grey_pair
 from stereo.selection import select_labels
 from stereo.settings import preset_settings
+from stereo.speckles import drop_speckles
 from stereo.subpixel import refine
 from stereo.workspace import lease
 
@@ -66,6 +68,8 @@ def sample(case: Case) -> Sample:
     with lease(*grey.shape, labels, settings) as space:
         aggregate(space, grey, case.minimum, settings, 2)
         reason = select_labels(space, grey, case.minimum, labels, settings, 2)
+        gates = np.float32(settings.speckle_px), settings.speckle_pixels
+        drop_speckles(space.label, Arena(space.sums), reason, *gates, 2)
         found, disparity, _ = refine(space, grey, case.minimum, reason, settings, 0.0, 2)
         height, width = grey.shape
         label = found[MARGIN : MARGIN + height, MARGIN : MARGIN + width]

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from stereo.kernels import confide
 from stereo.kernels.planes import MAX_COST
-from stereo.kernels.select import MARGIN
 from stereo.matcher_input import GreyPair
-from stereo.threads import run_both
+from stereo.threads import run_rows
 from stereo.workspace import Workspace
 
 Float32 = NDArray[np.float32]
@@ -45,7 +44,7 @@ def estimate(
     Parameters
     ----------
     space : Workspace
-        With the winners' sums.
+        With the winners' sums, and the left image as `stereo.subpixel.refine` puts it there.
     label : float32
         The final labels, a map with a margin like `space.label`.
     grey : GreyPair
@@ -62,24 +61,28 @@ def estimate(
         0 ... 1; 0 without an answer.
     """
     height, width = grey.shape
-    half = height // 2
     confidence = np.empty((height, width), np.float32)
-    inner = np.s_[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
-    left = space.grey
-    left[:MARGIN] = left[MARGIN + height :] = confide.FAR_GREY
-    left[:, :MARGIN] = left[:, MARGIN + width :] = confide.FAR_GREY
-    left[inner] = grey.left
-    if not grey.left_valid.all():
-        left[inner][~grey.left_valid] = confide.FAR_GREY
     coefficients, table = _model()
     least, doubt = np.float32(smallest), np.float32(_DOUBT_PX)
 
     def judge(y0: int, y1: int) -> None:
         confide.confide(
-            label, left, space.winner_sums[0], coefficients, table, least, doubt, reason, disparity, sigma, confidence, y0, y1
+            label,
+            space.grey,
+            space.winner_sums[0],
+            coefficients,
+            table,
+            least,
+            doubt,
+            reason,
+            disparity,
+            sigma,
+            confidence,
+            y0,
+            y1,
         )
 
-    run_both(workers, lambda: judge(0, half), lambda: judge(half, height))
+    run_rows(workers, height, judge)
     return confidence
 
 

@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from stereo import confidence
 from stereo.aggregation import aggregate
+from stereo.arena import Arena
 from stereo.matcher_input import GreyPair
 from stereo.selection import select_labels
 from stereo.settings import MatcherSettings
+from stereo.speckles import drop_speckles
 from stereo.subpixel import refine
 from stereo.workspace import lease
 
@@ -33,6 +35,9 @@ def match_grey(
     with lease(*grey.shape, labels, settings) as space:
         aggregate(space, grey, minimum, settings, workers)
         reason = select_labels(space, grey, minimum, labels, settings, workers)
+        if settings.speckle_pixels > 1:
+            gates = np.float32(settings.speckle_px), settings.speckle_pixels
+            drop_speckles(space.label, Arena(space.sums), reason, *gates, workers)
         label, disparity, sigma = refine(space, grey, minimum, reason, settings, systematic_px, workers)
         certain = confidence.estimate(space, label, grey, settings.confidence, disparity, sigma, reason, workers)
     return Answers(disparity, sigma, reason, certain)

@@ -15,7 +15,7 @@ from stereo.matcher_input import GreyPair, Trim, as_pair, flipped, grey_pair, is
 from stereo.row_residual import estimate_rows, undo_rows
 from stereo.search_range import end_shares, find_range, widened
 from stereo.settings import DEFAULT_PRESET, MatcherSettings, preset_settings
-from stereo.threads import run_both
+from stereo.threads import run_rows
 
 MAX_LABELS = 16_384
 """widest search range, px"""
@@ -111,8 +111,7 @@ def _match(
         grey = undo_rows(grey, rows, workers)
     found = match_grey(grey, minimum, labels, settings, workers, systematic_px=_systematic_px(rows))
     if mirrored:
-        half = len(found.reason) // 2
-        run_both(workers, lambda: surface.turn_back(*found, 0, half), lambda: surface.turn_back(*found, half, len(found.reason)))
+        run_rows(workers, len(found.reason), lambda y0, y1: surface.turn_back(*found, y0, y1))
         rows = None if rows is None else rows.flipped()
     disparity, sigma, reason, confidence = _put_back(found, place, pair.left_valid.shape)
     return DisparityMap(disparity, sigma, reason, search_range, pair.rig, confidence, rows)

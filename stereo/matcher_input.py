@@ -93,6 +93,8 @@ def trim(pair: GreyPair, smallest: int) -> tuple[GreyPair, Trim]:
     numbers. The narrower image is filled up with nodata on the right; at least `smallest` px remain on each side.
     """
     height, width = pair.shape
+    if pair.left_valid.all() and pair.right_valid.all():
+        return pair, Trim(0, 0, 0)
     rows = _span(np.any(pair.left_valid | pair.right_valid, axis=1), smallest)
     left, right = (_span(np.any(mask, axis=0), smallest) for mask in (pair.left_valid, pair.right_valid))
     size = max(left[1] - left[0], right[1] - right[0])

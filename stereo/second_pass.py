@@ -8,7 +8,7 @@ from stereo.kernels import second_pass as kernel
 from stereo.kernels.narrow import NARROW
 from stereo.kernels.simd import aligned
 from stereo.matcher_input import GreyPair
-from stereo.threads import run_both
+from stereo.threads import run_both, run_rows
 from stereo.workspace import Workspace
 
 _P1 = 10
@@ -42,11 +42,7 @@ def match_again(
             cost, base, space.penalty, *paths, least, sums, _P1, label, np.float32(_LARGEST_CHANGE_PX), y0, y1, dy
         )  # fmt: skip
 
-    run_both(workers, lambda: warp(0, half), lambda: warp(half, height))
-    run_both(
-        workers,
-        lambda: kernel.match_costs(warped, space.left, cost, 0, half),
-        lambda: kernel.match_costs(warped, space.left, cost, half, height),
-    )
+    run_rows(workers, height, warp)
+    run_rows(workers, height, lambda y0, y1: kernel.match_costs(warped, space.left, cost, y0, y1))
     run_both(workers, lambda: sweep(False, 0, 0, half, 1), lambda: sweep(False, 1, height - 1, half - 1, -1))
     run_both(workers, lambda: sweep(True, 0, half, height, 1), lambda: sweep(True, 1, half - 1, -1, -1))

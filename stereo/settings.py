@@ -39,7 +39,7 @@ class MatcherSettings:
     p2: Annotated[int, _between(1, MAX_P2)] = 72
     """penalty of a larger change where the two neighbours look alike; larger = fewer, cleaner edges. 9 p1 measures best"""
     p2_contrast: Annotated[float, _between(1.0, math.inf)] = 15.0
-    """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / p2_contrast); inf = never"""
+    """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / this); inf = never"""
     uniqueness_percent: Annotated[float, _between(0.0, 50.0)] = 5.0
     """a pixel is ambiguous when the best costs more than (100 - this) % of another candidate that is not its neighbour"""
     left_right_px: Annotated[float, _between(0.0, 100.0)] = 2.0

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from stereo.arena import Arena
 from stereo.kernels import planes, surface
+from stereo.kernels.confide import FAR_GREY
 from stereo.kernels.select import MARGIN, NO_LABEL
 from stereo.kernels.simd import FLOAT_LANES
 from stereo.maps import INFORMING
 from stereo.matcher_input import GreyPair
 from stereo.second_pass import match_again
 from stereo.settings import MatcherSettings
-from stereo.threads import run_both
+from stereo.threads import run_rows
 from stereo.workspace import Workspace
 
 # Constants of the ablation in bench/constants.py; flat around these values on every data set.
@@ -51,7 +52,7 @@ def refine(
     """
     height, width = grey.shape
     label, left, residual = space.label, space.grey, space.residual
-    left[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = grey.left
+    put_grey(left, grey)
     arena = Arena(space.sums)
     uncertainty = arena.take(residual.shape, np.float32)
     weights = _VARIANCE[settings.refinement].copy()
@@ -60,8 +61,7 @@ def refine(
     difference, slope = (_map(space, arena, 0.0) for _ in range(2))
 
     def on_rows(job: Callable[[int, int], None]) -> None:
-        half = height // 2
-        run_both(workers, lambda: job(0, half), lambda: job(half, height))
+        run_rows(workers, height, job)
 
     def fit(source: Float32, step: int, gate: float, target: Float32) -> None:
         on_rows(
@@ -110,18 +110,20 @@ def _drop_unsupported(label: Float32, left: Float32, shape: tuple[int, ...], out
     """Copy `label` to `out` but for what spread over an edge of depth; shape: (H, W rounded up to whole vectors)."""
     count, columns = -(-shape[0] // surface.BLOCK), shape[1] // FLOAT_LANES
     low, high = (np.empty((count, columns), np.float32) for _ in range(2))
-    half = count // 2
     gates = _EDGE_RADIUS, _EDGE_STEP, np.float32(_SUPPORT_PX), _GATE_GREY, _EDGE_SHARE
-    run_both(
-        workers,
-        lambda: surface.extents(label, low, high, 0, half),
-        lambda: surface.extents(label, low, high, half, count),
-    )
-    run_both(
-        workers,
-        lambda: surface.support(label, left, low, high, *gates, out, 0, half),
-        lambda: surface.support(label, left, low, high, *gates, out, half, count),
-    )
+    run_rows(workers, count, lambda b0, b1: surface.extents(label, low, high, b0, b1))
+    run_rows(workers, count, lambda b0, b1: surface.support(label, left, low, high, *gates, out, b0, b1))
+
+
+def put_grey(left: Float32, grey: GreyPair) -> None:
+    """The left image, with a margin; what holds no data looks like nothing else."""
+    height, width = grey.shape
+    inner = np.s_[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+    left[:MARGIN] = left[MARGIN + height :] = FAR_GREY
+    left[:, :MARGIN] = left[:, MARGIN + width :] = FAR_GREY
+    left[inner] = grey.left
+    if not grey.left_valid.all():
+        left[inner][~grey.left_valid] = FAR_GREY
 
 
 def _gain(grey: GreyPair) -> np.float32:

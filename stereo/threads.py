@@ -48,8 +48,13 @@ def run_all(workers: int, jobs: Sequence[Callable[[], _A]]) -> list[_A]:
     return [mine, *(other.result() for other in others)]
 
 
+def row_edges(workers: int, height: int) -> list[int]:
+    """First rows of the bands into which `run_rows` cuts `height` rows, and `height` itself."""
+    bands = max(min(workers, height, MOST_THREADS), 1)
+    return [height * i // bands for i in range(bands + 1)]
+
+
 def run_rows(workers: int, height: int, job: Callable[[int, int], _A]) -> list[_A]:
     """`job(y0, y1)` for the rows 0 ... `height` in as many bands as there are workers; results from top to bottom."""
-    bands = max(min(workers, height, MOST_THREADS), 1)
-    edges = [height * i // bands for i in range(bands + 1)]
+    edges = row_edges(workers, height)
     return run_all(workers, [lambda y0=y0, y1=y1: job(y0, y1) for y0, y1 in itertools.pairwise(edges)])  # type: ignore[misc]

@@ -48,7 +48,7 @@ def required_bytes(height: int, width: int, labels: int, what: Layout = _USUAL) 
     """Memory that `match` takes above its inputs, bytes: the sums, the planes and the small maps."""
     vectors = -(-labels // LANES)
     rows = planes.RIGHT_PLANES * vectors * 80
-    return height * width * ((2 if what.wide else 1) * vectors * LANES + 72) + height * rows + 100 * width * vectors * LANES // 10
+    return height * width * ((2 if what.wide else 1) * vectors * LANES + 60) + height * rows + 100 * width * vectors * LANES // 10
 
 
 class SweepState:
@@ -121,8 +121,6 @@ class Workspace:
         self.padding = aligned(size + LANES, np.uint8)  # and the numbers of the lanes
         self.padding[:size], self.padding[size:] = np.where(order >= labels, 255, 0).ravel(), np.arange(LANES)
         self.no_ranges = np.zeros((1, 1), np.int32)
-        self.run = np.empty((height, width), np.int32)
-        self.parent, self.size = (np.empty(height * width, np.int32) for _ in range(2))
         rounded = -(-width // FLOAT_LANES) * FLOAT_LANES
         shape = (height + 2 * select.MARGIN, rounded + 2 * select.MARGIN + FLOAT_LANES)
         self.label = np.full(shape, select.NO_LABEL, np.float32)

@@ -12,6 +12,7 @@ from stereo.confidence import estimate
 from stereo.kernels.select import MARGIN, NO_LABEL
 from stereo.maps import Reason
 from stereo.matcher_input import GreyPair
+from stereo.subpixel import put_grey
 from stereo.workspace import Workspace
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]]
@@ -27,6 +28,7 @@ def scene(rng: np.random.Generator, height: int = 23, width: int = 75) -> tuple[
     answered = valid & (rng.random((height, width)) > 0.1)
     space = Workspace(height, width, 16)
     space.label[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = np.where(answered, label, NO_LABEL)
+    put_grey(space.grey, GreyPair(grey, grey, valid, valid))
     space.winner_sums[0] = rng.integers(0, 330, (height, width))
     disparity = np.where(answered, label - 2.0, np.nan).astype(np.float32)
     reason = np.where(answered, 0, np.where(valid, Reason.AMBIGUOUS, Reason.LEFT_NODATA)).astype(np.uint16)
@@ -67,6 +69,7 @@ def test_the_grey_under_nodata_and_the_number_of_threads_do_not_matter(rng: np.r
     space, grey, maps = scene(rng)
     expected = estimate(space, space.label, grey, 0.0, *maps, 1)
     other = np.where(grey.left_valid, grey.left, rng.integers(0, 256, grey.shape)).astype(np.uint8)
+    put_grey(space.grey, GreyPair(other, other, grey.left_valid, grey.left_valid))
     for threads in (1, 2, 7):
         again = estimate(space, space.label, GreyPair(other, other, grey.left_valid, grey.left_valid), 0.0, *maps, threads)
         assert again.tobytes() == expected.tobytes()
@@ -85,6 +88,7 @@ def test_mirrored_surroundings_give_the_same_bytes(rng: np.random.Generator) -> 
         np.ascontiguousarray(sigma[:, ::-1]),
         np.ascontiguousarray(reason[:, ::-1]),
     )
+    put_grey(space.grey, GreyPair(left, left, valid, valid))
     found = estimate(space, space.label, GreyPair(left, left, valid, valid), 0.0, *flipped, 1)
     np.testing.assert_allclose(found[:, ::-1], expected, atol=0.008)  # 20 - label is rounded
 

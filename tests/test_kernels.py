@@ -9,12 +9,13 @@ import pytest
 
 from stereo import kernels
 from stereo.aggregation import aggregate
+from stereo.arena import Arena
 from stereo.kernels import planes, select
 from stereo.kernels.planes import Bytes, Mask
 from stereo.maps import INFORMING, Reason
 from stereo.matcher_input import GreyPair
-from stereo.selection import drop_speckles
 from stereo.settings import MAX_P2, MatcherSettings
+from stereo.speckles import drop_speckles
 from stereo.workspace import Workspace, layout, lease
 from tests import oracles
 
@@ -127,7 +128,7 @@ def test_speckles_equal_their_twin(rng: np.random.Generator, threads: int) -> No
     inside = np.s_[select.MARGIN : select.MARGIN + height, select.MARGIN : select.MARGIN + width]
     space.label[inside], space.grey[inside] = np.where(answered, label, select.NO_LABEL), grey
     reason = np.zeros((height, width), np.uint16)
-    drop_speckles(space, reason, np.float32(1.0), 12, threads)
+    drop_speckles(space.label, Arena(space.sums), reason, np.float32(1.0), 12, threads)
     small = oracles.small_patches(label, answered, 1.0, 12)
     assert small.any()
     assert (answered & ~small).any()

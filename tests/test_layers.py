@@ -13,14 +13,15 @@ ROOMS = {
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
     "calib.synthetic": "texture scene render board demo __init__",
     "stereo": "maps drawing picture map_files encodings settings kernels memory workspace arena threads matcher_input"
-    " aggregation selection second_pass subpixel confidence dense row_residual"
+    " aggregation selection speckles second_pass subpixel confidence dense row_residual"
     " filling"
     " sparse_matches sparse_range coarse_range search_range"
     " matcher depth open3d_loader cloud cloud_picture cloud_files"
     " score datasets scoring"
     " run_settings run_warnings run_result run_log report pipeline demo_truth demo cli",
     "stereo.datasets": "entry scenes trees __init__",
-    "stereo.kernels": "__init__ simd lanes progress block winners floats narrow planes select clean surface second_pass sweeps rows confide fill",
+    "stereo.kernels": "__init__ simd lanes progress block winners floats narrow planes select clean surface second_pass sweeps"
+    " rows confide fill",
 }
 
 

@@ -1,4 +1,8 @@
-"""Speckle filter: small patches of pixels with an answer lose it."""
+"""Speckle filter: small patches of pixels with an answer lose it.
+
+Runs, pixels of a row that belong together, are joined by union-find with those of the row above: there are far fewer of them than
+pixels (He, Chao and Suzuki, "A run-based two-scan labeling algorithm", IEEE TIP 2008).
+"""
 
 from typing import Any
 
@@ -16,45 +20,6 @@ def _root(parent: Any, i: Any) -> Any:
     return i
 
 
-@compiled
-def find_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, y_from: Any, y_to: Any) -> int:
-    """Join pixels with an answer into patches: 4-neighbours within `step` px belong together.
-
-    Runs along rows are joined by union-find. `run` (H, W): each pixel's run, -1 without an answer; `parent`, `size` (H W): a
-    run's representative and its pixels. Runs of rows from `y_from` are numbered from y_from W, so that two halves may run side
-    by side. Returns the number after the last run.
-    """
-    width = run.shape[1]
-    none = np.float32(NO_LABEL)
-    count = np.int32(y_from * width)
-    for y in range(y_from, y_to):
-        row = label[y + MARGIN]
-        above = label[y + MARGIN - 1]
-        current = np.int32(-1)
-        joined = np.int32(-1)
-        for x in range(width):
-            c = x + MARGIN
-            if row[c] == none:
-                run[y, x] = -1
-                current = np.int32(-1)
-                joined = np.int32(-1)
-                continue
-            if current < 0 or abs(row[c] - row[c - 1]) > step:
-                current = count
-                parent[count] = count
-                size[count] = 0
-                count += np.int32(1)
-                joined = np.int32(-1)
-            run[y, x] = current
-            size[current] += 1
-            if y > y_from:
-                other = run[y - 1, x]
-                if other >= 0 and other != joined and abs(row[c] - above[c]) <= step:
-                    _join(parent, other, current)
-                    joined = other
-    return int(count)
-
-
 @inlined
 def _join(parent: Any, i: Any, k: Any) -> None:
     a = _root(parent, i)
@@ -63,21 +28,77 @@ def _join(parent: Any, i: Any, k: Any) -> None:
         parent[max(a, b)] = min(a, b)
 
 
-@compiled
-def sum_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, seam: Any, end_above: Any, end_below: Any) -> None:
-    """Join the two halves along row `seam` and add up each patch at its root, the smallest of its runs.
-
-    `end_above`, `end_below`: what `find_patches` returned for the rows above and below the seam.
-    """
-    height, width = run.shape
-    if 0 < seam < height:
-        for x in range(width):
-            i, k = run[seam - 1, x], run[seam, x]
-            near = abs(label[seam - 1 + MARGIN, x + MARGIN] - label[seam + MARGIN, x + MARGIN]) <= step
-            if i >= 0 and k >= 0 and near:
+@inlined
+def _join_rows(parent: Any, start: Any, end: Any, i: Any, i_end: Any, k: Any, k_end: Any, near: Any) -> None:
+    """Join runs i ... i_end of a row with runs k ... k_end of the next where `near` says so for a pixel that they share."""
+    while i < i_end and k < k_end:
+        for x in range(max(start[i], start[k]), min(end[i], end[k])):
+            if near[x] != 0:
                 _join(parent, i, k)
-    for first, end in ((0, end_above), (seam * width, end_below)):
-        for i in range(first, end):
+                break
+        if end[i] < end[k]:
+            i += 1
+        else:
+            k += 1
+
+
+@compiled
+def find_patches(
+    label: Any, step: Any, width: Any, first: Any, start: Any, end: Any, parent: Any, size: Any, y_from: Any, y_to: Any
+) -> None:
+    """Join pixels with an answer into patches: 4-neighbours within `step` px belong together.
+
+    Runs are numbered from y_from W, so that bands of rows may run side by side; those of row y are first[y, 0] to
+    first[y, 1] - 1, with pixels start ... end - 1. `parent`, `size`: a run's representative and its pixels.
+    """
+    none = np.float32(NO_LABEL)
+    breaks, near = np.zeros(-(-width // 8) * 8, np.uint8), np.empty(width, np.uint8)
+    eights = breaks.view(np.uint64)
+    count = np.int32(y_from * width)
+    for y in range(y_from, y_to):
+        row, above = label[y + MARGIN, MARGIN:], label[y + MARGIN - 1, MARGIN:]
+        before = label[y + MARGIN, MARGIN - 1 :]
+        for x in range(width):
+            breaks[x] = np.uint8(1) if abs(row[x] - before[x]) > step else np.uint8(0)
+        for x in range(width):
+            away = abs(row[x] - above[x]) if row[x] != none else -none
+            near[x] = np.uint8(1) if away <= step else np.uint8(0)
+        breaks[0] = 1
+        first[y, 0] = count
+        inside = False
+        for k in range(len(eights)):
+            if eights[k] == 0:
+                continue
+            for x in range(8 * k, min(8 * k + 8, width)):
+                if breaks[x] != 0:
+                    if inside:
+                        end[count - 1] = x
+                    inside = row[x] != none
+                    if inside:
+                        start[count] = x
+                        parent[count] = count
+                        count += np.int32(1)
+        if inside:
+            end[count - 1] = width
+        first[y, 1] = count
+        for i in range(first[y, 0], count):
+            size[i] = end[i] - start[i]
+        if y > y_from:
+            _join_rows(parent, start, end, first[y - 1, 0], first[y - 1, 1], first[y, 0], first[y, 1], near)
+
+
+@compiled
+def sum_patches(label: Any, step: Any, width: Any, first: Any, start: Any, end: Any, parent: Any, size: Any, seams: Any) -> None:
+    """Join the bands along the rows `seams` and add up each patch at its root, the smallest of its runs."""
+    none = np.float32(NO_LABEL)
+    near = np.empty(width, np.uint8)
+    for y in seams:
+        row, above = label[y + MARGIN, MARGIN:], label[y + MARGIN - 1, MARGIN:]
+        for x in range(width):
+            near[x] = np.uint8(1) if (row[x] != none) & (abs(row[x] - above[x]) <= step) else np.uint8(0)
+        _join_rows(parent, start, end, first[y - 1, 0], first[y - 1, 1], first[y, 0], first[y, 1], near)
+    for y in range(len(first)):
+        for i in range(first[y, 0], first[y, 1]):
             if parent[i] != i:
                 root = _root(parent, i)
                 parent[i] = root
@@ -85,13 +106,14 @@ def sum_patches(label: Any, step: Any, run: Any, parent: Any, size: Any, seam: A
 
 
 @compiled
-def remove_speckles(label: Any, reason: Any, run: Any, parent: Any, size: Any, smallest: Any, y_from: Any, y_to: Any) -> None:
+def remove_speckles(
+    label: Any, reason: Any, first: Any, start: Any, end: Any, parent: Any, size: Any, smallest: Any, y_from: Any, y_to: Any
+) -> None:
     """Take the answer from the pixels of patches of fewer than `smallest` pixels."""
-    width = run.shape[1]
     none = np.float32(NO_LABEL)
     for y in range(y_from, y_to):
-        for x in range(width):
-            i = run[y, x]
-            if i >= 0 and size[parent[i]] < smallest:
-                reason[y, x] |= SPECKLE
-                label[y + MARGIN, x + MARGIN] = none
+        for i in range(first[y, 0], first[y, 1]):
+            if size[parent[i]] < smallest:
+                for x in range(start[i], end[i]):
+                    reason[y, x] |= SPECKLE
+                    label[y + MARGIN, x + MARGIN] = none
