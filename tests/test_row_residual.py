@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from stereo import row_residual
 from stereo.kernels import rows
+from stereo.maps import RowResidual
 from stereo.matcher_input import GreyPair
-from stereo.row_residual import RowResidual, estimate_rows, undo_rows
+from stereo.row_residual import estimate_rows, undo_rows
 from stereo.settings import MatcherSettings
 
 Array = NDArray[np.float64]
