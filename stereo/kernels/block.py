@@ -28,7 +28,9 @@ OUT = BEST + 4 * LANES
 """what leaves the group, in image order: winner and three sums of 2 bytes, ambiguous of 1"""
 LEAVING = OUT + 3 * LANES
 """sums and labels of right pixels that have seen all their candidates: 2 x 2 rows"""
-ROW = LEAVING + 4 * LANES
+LEAST_ALONG = LEAVING + 4 * LANES
+"""least cost plus P2 of the path along the row, 4 times"""
+ROW = LEAST_ALONG + LANES
 """state of the path along the row; what follows depends on the number of vectors"""
 
 
@@ -39,27 +41,15 @@ def labels_at(n: Any) -> Any:
 
 
 @inlined
-def window_at(n: Any, width: Any) -> Any:
-    """Sums of the right pixels in reach (`width`: bytes of a sum): room to move by one vector per pixel of a group."""
-    return ROW + LANES * (n + width * n)
-
-
-@inlined
-def window_size(n: Any, width: Any) -> Any:
-    """Their labels lie behind them."""
-    return (GROUP + width * n) * LANES
-
-
-@inlined
 def table_at(n: Any, width: Any) -> Any:
-    """Where in a line the sums of label -1, 0, 1 ... lie: 4 bytes each."""
-    return ROW + LANES * (n + width * n + 2 * (GROUP + width * n))
+    """Where in a line the sums of label -1, 0, 1 ... lie: 4 bytes each; `width`: bytes of a sum."""
+    return ROW + LANES * (n + width * n)
 
 
 @inlined
 def line_at(n: Any, width: Any) -> Any:
     """The sums of the group's pixels, each followed by 64 bytes of "no candidate"."""
-    return ROW + LANES * (n + width * n + 2 * (GROUP + width * n) + 4 * (n + 1))
+    return ROW + LANES * (n + width * n + 4 * (n + 1))
 
 
 @inlined
@@ -68,13 +58,19 @@ def line_size(n: Any, width: Any) -> Any:
     return width * n * LANES + LANES
 
 
+@inlined
+def spare_at(n: Any, width: Any) -> Any:
+    """Room for (3 + 4 width) n vectors."""
+    return ROW + LANES * (n + width * n + 4 * (n + 1) + GROUP * (width * n + 1))
+
+
 def new_block(vectors: int, *, wide: bool) -> NDArray[np.uint8]:
     """A block with its constant parts filled in."""
     width = 2 if wide else 1
     kind = np.dtype(np.uint16 if wide else np.uint8)
     size = vectors * LANES
     line, line_bytes = line_at.py_func(vectors, width), line_size.py_func(vectors, width)
-    block = aligned(line + GROUP * line_bytes, np.uint8)
+    block = aligned(line + GROUP * line_bytes + (3 + 4 * width) * size, np.uint8)
     vectors_of_sums = width * vectors
     order = np.arange(WIDE_LANES if wide else LANES)[None, :] * vectors_of_sums + np.arange(vectors_of_sums)[:, None]
     start = labels_at.py_func(vectors)

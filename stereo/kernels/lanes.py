@@ -220,19 +220,6 @@ def differing_bits(typing_context: Any, x: Any, y: Any, mask: Any) -> Any:
     return x(x, y, mask), lambda context, b, signature, args: b.and_(b.xor(args[0], args[1]), b.not_(args[2]))
 
 
-@intrinsic
-def least_plus(typing_context: Any, x: Any, offset: Any) -> Any:
-    """The smallest byte of a vector plus `offset`, in every lane."""
-
-    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        v = _llvm(x)
-        least = _call(b, f"llvm.vector.reduce.umin.{_suffix(v)}", ir.IntType(8), args[:1])
-        total = b.add(b.zext(least, _I32), b.trunc(args[1], _I32))
-        return b.bitcast(_splat(b, b.mul(total, ir.Constant(_I32, 0x01010101)), LANES // 4), v)
-
-    return x(x, types.int64), generate
-
-
 def _edge(t: Vector, lane: int) -> Any:
     @intrinsic
     def constant(typing_context: Any) -> Any:

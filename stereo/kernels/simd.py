@@ -97,6 +97,31 @@ def pointer(typing_context: Any, array: Any) -> Any:
     return types.CPointer(array.dtype)(array), generate
 
 
+@intrinsic
+def advanced(typing_context: Any, array: Any, count: Any) -> Any:
+    """Pointer to an element of an array or behind a pointer."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return _element_pointer(context, b, signature.args[0], args[0], args[1])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate
+
+
+def local_vectors(count: int) -> Any:
+    """A function whose call gives room for `count` vectors; places known when compiling become registers."""
+
+    @intrinsic
+    def room(typing_context: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            place = cgutils.alloca_once(b, ir.ArrayType(_llvm(U8), max(count, 1)))
+            place.align = LANES
+            return b.bitcast(place, ir.IntType(8).as_pointer())
+
+        return types.CPointer(types.uint8)(), generate
+
+    return room
+
+
 def _loader(t: Vector) -> Any:
     @intrinsic
     def load(typing_context: Any, array: Any, offset: Any) -> Any:

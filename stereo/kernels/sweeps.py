@@ -33,14 +33,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stereo.kernels import compiled, inlined
-from stereo.kernels.block import KNOWN, LEAST, LINE_MINIMA, MINIMA, ROW, line_at, line_size
+from stereo.kernels.block import KNOWN, LEAST, LEAST_ALONG, LINE_MINIMA, MINIMA, ROW, line_at, line_size, spare_at
 from stereo.kernels.lanes import (
     GROUP,
     differing_bits,
     four_times,
     four_times_reversed,
     larger,
-    least_plus,
     load_bytes,
     load_longs,
     minima_of_16,
@@ -64,6 +63,7 @@ from stereo.kernels.simd import (
     WIDE_LANES,
     add,
     add_saturated,
+    advanced,
     bit_or,
     byte,
     count_bits,
@@ -71,10 +71,13 @@ from stereo.kernels.simd import (
     even_bytes,
     load8,
     load16,
+    local_vectors,
     minimum,
     odd_bytes,
     pointer,
+    reduce_minimum,
     set_element,
+    set_word,
     splat8,
     splat16,
     store8,
@@ -164,6 +167,7 @@ def _build(variant: Variant) -> Any:
     right_planes = 8 if gradient else 5
     few = 0 < unrolled <= 2
     masked = padded or ranged
+    room, sum_room = local_vectors(unrolled), local_vectors(unrolled * (2 if wide else 1))
     sum_bytes = 2 if wide else 1
     valid_at = KNOWN + left_planes * LANES
     penalties_h = valid_at + LANES
@@ -234,6 +238,13 @@ def _build(variant: Variant) -> Any:
         vp2 = splat8(p2)
         limit = splat8(BIRCHFIELD_LIMIT)
         lane_number = load8(padding, size)
+        # the path along the row comes first: what the next pixel waits for is then on its way while the other paths are computed
+        costs = room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes))
+        along = room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + size)
+        masks = room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + 2 * size)
+        # the right pixels in reach: sums and labels; behind what the end of a row needs
+        window = sum_room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + (3 + 2 * sum_bytes) * size)
+        names = sum_room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + (3 + 3 * sum_bytes) * size)
         line = line_at(n, sum_bytes)
         line_step = line_size(n, sum_bytes)
         while True:
@@ -250,13 +261,13 @@ def _build(variant: Variant) -> Any:
                     store8(diagonal, slot_a * size + b * LANES, zero)
                     store8(antidiagonal, entering * size + b * LANES, zero)
                 store8(block, ROW + b * LANES, zero)
-            mh = splat8(p2 if not adaptive else byte(penalty, y * penalty_stride + back * width))
+            set_word(block, LEAST_ALONG, (byte(penalty, y * penalty_stride + back * width) if adaptive else p2) * 0x01010101)
             left_row = y * (left_planes + 1) * width
             right_row = y * right_planes * plane_stride
             before = (r & 1) * 3 * least_stride + LEAST_MARGIN
             after = ((r + 1) & 1) * 3 * least_stride + LEAST_MARGIN
             if final:
-                start_right_view(block, n, sum_bytes, forward)
+                start_right_view(window, sum_bytes * n)
                 if adaptive:
                     _excess_row(penalty, penalty_plane, penalty_stride, y, width, p2, 8 if diagonals else 4, excess)
             for s0 in range(0, width, GROUP):
@@ -299,37 +310,23 @@ def _build(variant: Variant) -> Any:
                             if diagonals:
                                 store8(diagonal, oa + b * LANES, zero)
                                 store8(antidiagonal, ob + b * LANES, zero)
-                        mh = repeat8(block, penalties_h + 4 * i) if adaptive else vp2
+                        set_word(block, LEAST_ALONG, (byte(block, penalties_h + 4 * i) if adaptive else p2) * 0x01010101)
+                        if final:  # no winner either
+                            for b in range(sum_bytes * n):
+                                store8(block, line + i * line_step + b * LANES, none)
+                            store8(block, LINE_MINIMA + i * LANES, none)
                         store8(block, MINIMA + i * LANES, zero)
                         if diagonals:
                             store8(block, MINIMA + (GROUP + i) * LANES, zero)
                             store8(block, MINIMA + (2 * GROUP + i) * LANES, zero)
                     else:
-                        mv = repeat8(block, LEAST + 4 * i)
+                        mh = repeat8(block, LEAST_ALONG)
                         e = (n - 1) * LANES
                         here_h = subtract_saturated(mh, load8(block, ROW))
-                        here_v = subtract_saturated(mv, load8(vertical, ov))
                         end_h = subtract_saturated(mh, load8(block, ROW + e))
-                        end_v = subtract_saturated(mv, load8(vertical, ov + e))
                         below_h = repeat_up(end_h) if few else zero_up(end_h)
-                        below_v = repeat_up(end_v) if few else zero_up(end_v)
                         top_h = repeat_down(here_h) if few else zero_down(here_h)
-                        top_v = repeat_down(here_v) if few else zero_down(here_v)
                         min_h = none
-                        min_v = none
-                        if diagonals:
-                            ma = repeat8(block, LEAST + LANES + 4 * i)
-                            mb = repeat8(block, LEAST + 2 * LANES + 4 * i)
-                            here_a = subtract_saturated(ma, load8(diagonal, oa))
-                            here_b = subtract_saturated(mb, load8(antidiagonal, ob))
-                            end_a = subtract_saturated(ma, load8(diagonal, oa + e))
-                            end_b = subtract_saturated(mb, load8(antidiagonal, ob + e))
-                            below_a = repeat_up(end_a) if few else zero_up(end_a)
-                            below_b = repeat_up(end_b) if few else zero_up(end_b)
-                            top_a = repeat_down(here_a) if few else zero_down(here_a)
-                            top_b = repeat_down(here_b) if few else zero_down(here_b)
-                            min_a = none
-                            min_b = none
                         if final:
                             if wide:
                                 min_s16 = splat16(65535)
@@ -382,34 +379,74 @@ def _build(variant: Variant) -> Any:
                                     outside = where_less(lane_number, splat8((first - b + n - 1) // n), none, inside)
                                 cost = bit_or(cost, outside)
                             above_h = top_h
+                            if b + 2 == n:
+                                above_h = end_h
+                            elif b + 2 < n:
+                                above_h = subtract_saturated(mh, load8(block, ROW + e + LANES))
+                            lh = _step(below_h, here_h, above_h, vp1, cost)
+                            if ranged:
+                                lh = bit_or(lh, outside)
+                                store8(masks, e, outside)
+                            store8(block, ROW + e, lh)
+                            store8(costs, e, cost)
+                            store8(along, e, lh)
+                            below_h = here_h
+                            here_h = above_h
+                            min_h = minimum(min_h, lh)
+                        set_word(
+                            block,
+                            LEAST_ALONG,
+                            (np.int64(reduce_minimum(min_h)) + (byte(block, penalties_h + 4 * i) if adaptive else p2))
+                            * 0x01010101,
+                        )
+                        mv = repeat8(block, LEAST + 4 * i)
+                        e = (n - 1) * LANES
+                        here_v = subtract_saturated(mv, load8(vertical, ov))
+                        end_v = subtract_saturated(mv, load8(vertical, ov + e))
+                        below_v = repeat_up(end_v) if few else zero_up(end_v)
+                        top_v = repeat_down(here_v) if few else zero_down(here_v)
+                        min_v = none
+                        if diagonals:
+                            ma = repeat8(block, LEAST + LANES + 4 * i)
+                            mb = repeat8(block, LEAST + 2 * LANES + 4 * i)
+                            here_a = subtract_saturated(ma, load8(diagonal, oa))
+                            here_b = subtract_saturated(mb, load8(antidiagonal, ob))
+                            end_a = subtract_saturated(ma, load8(diagonal, oa + e))
+                            end_b = subtract_saturated(mb, load8(antidiagonal, ob + e))
+                            below_a = repeat_up(end_a) if few else zero_up(end_a)
+                            below_b = repeat_up(end_b) if few else zero_up(end_b)
+                            top_a = repeat_down(here_a) if few else zero_down(here_a)
+                            top_b = repeat_down(here_b) if few else zero_down(here_b)
+                            min_a = none
+                            min_b = none
+                        for b in range(n):
+                            e = b * LANES
+                            cost = load8(costs, e)
+                            lh = load8(along, e)
+                            if ranged:
+                                outside = load8(masks, e)
+                            elif padded:
+                                outside = load8(padding, e)
                             above_v = top_v
                             if diagonals:
                                 above_a = top_a
                                 above_b = top_b
                             if b + 2 == n:
-                                above_h = end_h
                                 above_v = end_v
                                 if diagonals:
                                     above_a = end_a
                                     above_b = end_b
                             elif b + 2 < n:
-                                above_h = subtract_saturated(mh, load8(block, ROW + e + LANES))
                                 above_v = subtract_saturated(mv, load8(vertical, ov + e + LANES))
                                 if diagonals:
                                     above_a = subtract_saturated(ma, load8(diagonal, oa + e + LANES))
                                     above_b = subtract_saturated(mb, load8(antidiagonal, ob + e + LANES))
-                            lh = _step(below_h, here_h, above_h, vp1, cost)
                             lv = _step(below_v, here_v, above_v, vp1, cost)
                             if ranged:
-                                lh = bit_or(lh, outside)
                                 lv = bit_or(lv, outside)
-                            store8(block, ROW + e, lh)
                             store8(vertical, ov + e, lv)
-                            below_h = here_h
                             below_v = here_v
-                            here_h = above_h
                             here_v = above_v
-                            min_h = minimum(min_h, lh)
                             min_v = minimum(min_v, lv)
                             # two path costs fit in a byte; what does not exist may wrap and is masked in the end
                             one = add(lh, lv)
@@ -462,7 +499,6 @@ def _build(variant: Variant) -> Any:
                                     store8(block, lo + e, total)
                                 else:
                                     stream8(sums, so + e, total)
-                        mh = least_plus(min_h, byte(block, penalties_h + 4 * i) if adaptive else p2)
                         store8(block, MINIMA + i * LANES, min_v)
                         if diagonals:
                             store8(block, MINIMA + (GROUP + i) * LANES, min_a)
@@ -496,16 +532,16 @@ def _build(variant: Variant) -> Any:
                 publish(progress, (r + 1) * COUNTER_STRIDE, s1)
                 if final:
                     if wide:
-                        wide_winners(block, n, forward, s1 - s0, valid_at, uniqueness)
+                        wide_winners(block, n, forward, s1 - s0, uniqueness, window, names)
                     else:
-                        narrow_winners(block, n, forward, s1 - s0, valid_at, uniqueness)
+                        narrow_winners(block, n, forward, s1 - s0, uniqueness, window, names)
                     finish_group(
-                        block, n, sum_bytes, forward, s1 - s0, width - 1 - x0, y * width + x0, area, right_sum, right_label,
-                        winner, winner_sums, ambiguous,
+                        block, n, sum_bytes, forward, s1 - s0, valid_at, width - 1 - x0, y * width + x0, area, right_sum,
+                        right_label, winner, winner_sums, ambiguous,
                     )  # fmt: skip
             if final:
                 finish_right_view(
-                    block, n, sum_bytes, forward, right_sum, right_label, width, minimum_disparity, y, right_winner
+                    block, n, sum_bytes, forward, window, names, right_sum, right_label, width, minimum_disparity, y, right_winner
                 )  # fmt: skip
 
     return sweep

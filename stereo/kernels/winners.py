@@ -22,9 +22,8 @@ from stereo.kernels.block import (
     labels_at,
     line_at,
     line_size,
+    spare_at,
     table_at,
-    window_at,
-    window_size,
 )
 from stereo.kernels.lanes import (
     GROUP,
@@ -87,140 +86,129 @@ RIGHT_MARGIN = LANES
 
 
 @inlined
-def start_right_view(block: Any, n: Any, width: Any, forward: Any) -> None:
-    """No sum yet for any right pixel of the row."""
-    start = window_at(n, width)
-    if forward:
-        start += GROUP * LANES
-    for b in range(width * n):
-        store8(block, start + b * LANES, splat8(255))
+def start_right_view(window: Any, count: Any) -> None:
+    """No sum yet for any right pixel of the row; `window`: `count` vectors."""
+    for b in range(count):
+        store8(window, b * LANES, splat8(255))
 
 
 @inlined
-def narrow_winners(block: Any, n: Any, forward: Any, count: Any, valid: Any, uniqueness: Any) -> None:
-    """The winners of a group of `count` pixels with sums of one byte; `valid`: where the left pixels' flags lie."""
+def narrow_winners(block: Any, n: Any, forward: Any, count: Any, uniqueness: Any, window: Any, names: Any) -> None:
+    """The winners of a group of `count` pixels with sums of one byte; `names`: the labels in `window`."""
     smallest = minima_of_16(block, LINE_MINIMA)
     store8(block, FOUND, smallest)
     least = bit_and(load_longs(block, FOUND), splat_longs(255))
     limits = add(scaled(least, uniqueness), splat_longs(1))  # at least a tie is ambiguous
     store_longs(block, FOUND + LANES, times(minimum(limits, splat_longs(NO_SUM8)), 0x01010101))
-    labels, window, table = labels_at(n), window_at(n, 1), table_at(n, 1)
-    to_label = window_size(n, 1)
-    line = line_at(n, 1)
-    if forward:
-        window += GROUP * LANES
+    labels, table, line = labels_at(n), table_at(n, 1), line_at(n, 1)
     for i in range(count):
-        if word(block, valid + 4 * i) != 0:
-            v_smallest = repeat8(block, FOUND + 4 * i)
-            v_limit = repeat8(block, FOUND + LANES + 4 * i)
-            best = n * LANES
-            rivals = 0
-            for b in range(n):
+        v_smallest = repeat8(block, FOUND + 4 * i)
+        v_limit = repeat8(block, FOUND + LANES + 4 * i)
+        best = n * LANES
+        rivals = 0
+        for b in range(n):
+            v = load8(block, line + b * LANES)
+            best = min(best, first_bit(lanes_equal(v, v_smallest)) * n + b)  # 64 where no lane is equal: beyond every label
+            rivals += number_of_bits(lanes_less(v, v_limit))
+        set_word(block, BEST + 4 * i, best)
+        set_word(block, BEST + LANES + 4 * i, byte(block, line + word(block, table + 4 * best)))
+        set_word(block, BEST + 2 * LANES + 4 * i, byte(block, line + word(block, table + 4 * best + 8)))
+        set_word(block, BEST + 3 * LANES + 4 * i, rivals)
+        if forward:  # labels rise: of equal sums the first stays
+            old, name = load8(window, (n - 1) * LANES), load8(names, (n - 1) * LANES)
+            v = load8(block, line + (n - 1) * LANES)
+            name = where_less(v, old, load8(block, labels + (n - 1) * LANES), name)
+            leaving = minimum(v, old)
+            for k in range(n - 1):
+                b = n - 2 - k
                 v = load8(block, line + b * LANES)
-                best = min(best, first_bit(lanes_equal(v, v_smallest)) * n + b)  # 64 where no lane is equal: beyond every label
-                rivals += number_of_bits(lanes_less(v, v_limit))
-                at = window + b * LANES
-                old, label = load8(block, at), load8(block, at + to_label)
-                if forward:  # labels rise: of equal sums the first stays
-                    store8(block, at + to_label, where_less(v, old, load8(block, labels + b * LANES), label))
-                else:
-                    store8(block, at + to_label, where_less(old, v, label, load8(block, labels + b * LANES)))
-                store8(block, at, minimum(v, old))
-            set_word(block, BEST + 4 * i, best)
-            set_word(block, BEST + LANES + 4 * i, byte(block, line + word(block, table + 4 * best)))
-            set_word(block, BEST + 2 * LANES + 4 * i, byte(block, line + word(block, table + 4 * best + 8)))
-            set_word(block, BEST + 3 * LANES + 4 * i, rivals)
+                other = load8(window, b * LANES)
+                store8(names, (b + 1) * LANES, where_less(v, other, load8(block, labels + b * LANES), load8(names, b * LANES)))
+                store8(window, (b + 1) * LANES, minimum(v, other))
+            store8(window, 0, bit_or(repeat_up(leaving), first_none()))
+            store8(names, 0, repeat_up(name))
+            store8(block, LEAVING + GROUP - 1 - i, leaving)
+            store8(block, LEAVING + 2 * LANES + GROUP - 1 - i, name)
         else:
-            set_word(block, BEST + 4 * i, -1)
+            old, name = load8(window, 0), load8(names, 0)
+            v = load8(block, line)
+            name = where_less(old, v, name, load8(block, labels))
+            leaving = minimum(v, old)
+            for b in range(1, n):
+                v = load8(block, line + b * LANES)
+                other = load8(window, b * LANES)
+                store8(names, (b - 1) * LANES, where_less(other, v, load8(names, b * LANES), load8(block, labels + b * LANES)))
+                store8(window, (b - 1) * LANES, minimum(v, other))
+            store8(window, (n - 1) * LANES, bit_or(repeat_down(leaving), last_none()))
+            store8(names, (n - 1) * LANES, repeat_down(name))
+            store8(block, LEAVING + i, leaving)
+            store8(block, LEAVING + 2 * LANES + i, name)
         line += line_size(n, 1)
-        if forward:
-            window -= LANES
-            old, label = load8(block, window + n * LANES), load8(block, window + n * LANES + to_label)
-            store8(block, window, bit_or(repeat_up(old), first_none()))
-            store8(block, window + to_label, repeat_up(label))
-            store8(block, LEAVING + GROUP - 1 - i, old)
-            store8(block, LEAVING + 2 * LANES + GROUP - 1 - i, label)
-        else:
-            old, label = load8(block, window), load8(block, window + to_label)
-            window += LANES
-            store8(block, window + (n - 1) * LANES, bit_or(repeat_down(old), last_none()))
-            store8(block, window + (n - 1) * LANES + to_label, repeat_down(label))
-            store8(block, LEAVING + i, old)
-            store8(block, LEAVING + 2 * LANES + i, label)
 
 
 @inlined
-def wide_winners(block: Any, n: Any, forward: Any, count: Any, valid: Any, uniqueness: Any) -> None:
+def wide_winners(block: Any, n: Any, forward: Any, count: Any, uniqueness: Any, window: Any, names: Any) -> None:
     """The same for sums of two bytes: 2 n vectors of 32 lanes."""
     store16(block, FOUND, wide_minima_of_16(block, LINE_MINIMA))
     least = bit_and(load_longs(block, FOUND), splat_longs(65535))
     limits = add(scaled(least, uniqueness), splat_longs(1))
     store_longs(block, FOUND + LANES, times(minimum(limits, splat_longs(NO_SUM16)), 0x00010001))
-    labels, window, table = labels_at(n), window_at(n, 2), table_at(n, 2)
-    to_label = window_size(n, 2)
-    line = line_at(n, 2)
+    labels, table, line = labels_at(n), table_at(n, 2), line_at(n, 2)
     n2 = 2 * n
-    if forward:
-        window += GROUP * LANES
     for i in range(count):
-        if word(block, valid + 4 * i) != 0:
-            v_smallest = repeat16(block, FOUND + 4 * i)
-            v_limit = repeat16(block, FOUND + LANES + 4 * i)
-            best = n * LANES
-            rivals = 0
-            for w in range(n2):
-                v = load16(block, line + w * LANES)
-                best = min(best, first_bit(lanes_equal(v, v_smallest)) * n2 + w)
-                rivals += number_of_bits(lanes_less(v, v_limit))
-                at = window + w * LANES
-                old, label = load16(block, at), load16(block, at + to_label)
-                if forward:
-                    store16(block, at + to_label, where_less(v, old, load16(block, labels + w * LANES), label))
-                else:
-                    store16(block, at + to_label, where_less(old, v, label, load16(block, labels + w * LANES)))
-                store16(block, at, minimum(v, old))
-            set_word(block, BEST + 4 * i, best)
-            set_word(block, BEST + LANES + 4 * i, half_word(block, line + word(block, table + 4 * best)))
-            set_word(block, BEST + 2 * LANES + 4 * i, half_word(block, line + word(block, table + 4 * best + 8)))
-            set_word(block, BEST + 3 * LANES + 4 * i, rivals)
-        else:
-            set_word(block, BEST + 4 * i, -1)
-        line += line_size(n, 2)
+        v_smallest = repeat16(block, FOUND + 4 * i)
+        v_limit = repeat16(block, FOUND + LANES + 4 * i)
+        best = n * LANES
+        rivals = 0
+        for w in range(n2):
+            v = load16(block, line + w * LANES)
+            best = min(best, first_bit(lanes_equal(v, v_smallest)) * n2 + w)
+            rivals += number_of_bits(lanes_less(v, v_limit))
+        set_word(block, BEST + 4 * i, best)
+        set_word(block, BEST + LANES + 4 * i, half_word(block, line + word(block, table + 4 * best)))
+        set_word(block, BEST + 2 * LANES + 4 * i, half_word(block, line + word(block, table + 4 * best + 8)))
+        set_word(block, BEST + 3 * LANES + 4 * i, rivals)
         if forward:
-            window -= LANES
-            old, label = load16(block, window + n2 * LANES), load16(block, window + n2 * LANES + to_label)
-            store16(block, window, bit_or(repeat_up16(old), first_none16()))
-            store16(block, window + to_label, repeat_up16(label))
-            store16(block, LEAVING + 2 * (GROUP - 1 - i), old)
-            store16(block, LEAVING + 2 * LANES + 2 * (GROUP - 1 - i), label)
+            old, name = load16(window, (n2 - 1) * LANES), load16(names, (n2 - 1) * LANES)
+            v = load16(block, line + (n2 - 1) * LANES)
+            name = where_less(v, old, load16(block, labels + (n2 - 1) * LANES), name)
+            leaving = minimum(v, old)
+            for k in range(n2 - 1):
+                w = n2 - 2 - k
+                v = load16(block, line + w * LANES)
+                other = load16(window, w * LANES)
+                store16(names, (w + 1) * LANES, where_less(v, other, load16(block, labels + w * LANES), load16(names, w * LANES)))
+                store16(window, (w + 1) * LANES, minimum(v, other))
+            store16(window, 0, bit_or(repeat_up16(leaving), first_none16()))
+            store16(names, 0, repeat_up16(name))
+            store16(block, LEAVING + 2 * (GROUP - 1 - i), leaving)
+            store16(block, LEAVING + 2 * LANES + 2 * (GROUP - 1 - i), name)
         else:
-            old, label = load16(block, window), load16(block, window + to_label)
-            window += LANES
-            store16(block, window + (n2 - 1) * LANES, bit_or(repeat_down16(old), last_none16()))
-            store16(block, window + (n2 - 1) * LANES + to_label, repeat_down16(label))
-            store16(block, LEAVING + 2 * i, old)
-            store16(block, LEAVING + 2 * LANES + 2 * i, label)
-
-
-@inlined
-def _rewind(block: Any, vectors: Any, forward: Any, count: Any, window: Any) -> None:
-    """Bring the window back to where a group starts."""
-    if forward:
-        for b in range(vectors - 1, -1, -1):
-            store8(block, window + (GROUP + b) * LANES, load8(block, window + (GROUP - count + b) * LANES))
-    else:
-        for b in range(vectors):
-            store8(block, window + b * LANES, load8(block, window + (count + b) * LANES))
+            old, name = load16(window, 0), load16(names, 0)
+            v = load16(block, line)
+            name = where_less(old, v, name, load16(block, labels))
+            leaving = minimum(v, old)
+            for w in range(1, n2):
+                v = load16(block, line + w * LANES)
+                other = load16(window, w * LANES)
+                store16(names, (w - 1) * LANES, where_less(other, v, load16(names, w * LANES), load16(block, labels + w * LANES)))
+                store16(window, (w - 1) * LANES, minimum(v, other))
+            store16(window, (n2 - 1) * LANES, bit_or(repeat_down16(leaving), last_none16()))
+            store16(names, (n2 - 1) * LANES, repeat_down16(name))
+            store16(block, LEAVING + 2 * i, leaving)
+            store16(block, LEAVING + 2 * LANES + 2 * i, name)
+        line += line_size(n, 2)
 
 
 @inlined
 def finish_group(
-    block: Any, n: Any, width: Any, forward: Any, count: Any, entry: Any, place: Any, area: Any, right_sum: Any, right_label: Any,
-    winner: Any, winner_sums: Any, ambiguous: Any,
+    block: Any, n: Any, width: Any, forward: Any, count: Any, valid: Any, entry: Any, place: Any, area: Any,
+    right_sum: Any, right_label: Any, winner: Any, winner_sums: Any, ambiguous: Any,
 ) -> None:  # fmt: skip
     """Hand out what a group found.
 
-    `entry`: place of the group's first pixel in the right image's rows; `place`: its place in the maps (`area` pixels).
+    `valid`: where in the block the left pixels' flags lie; `entry`: place of the group's first pixel in the right image's rows;
+    `place`: its place in the maps (`area` pixels).
     """
     # right pixels that have seen all their candidates; entries beyond them are written again later
     if width == 1:
@@ -243,15 +231,12 @@ def finish_group(
         store_words(right_label, to, load_words(block, lead + 2 * LANES))
         limit = NO_SUM16
         mask = 65535
-    window = window_at(n, width)
-    _rewind(block, width * n, forward, count, window)
-    _rewind(block, width * n, forward, count, window + window_size(n, width))
-
-    best, rivals = load_longs(block, BEST), load_longs(block, BEST + 3 * LANES)
+    rivals = load_longs(block, BEST + 3 * LANES)
     lower, upper = load_longs(block, BEST + LANES), load_longs(block, BEST + 2 * LANES)
     smallest = bit_and(load_longs(block, FOUND), splat_longs(mask))
     limits = bit_and(load_longs(block, FOUND + LANES), splat_longs(mask))
     one, zero, none = splat_longs(1), splat_longs(0), splat_longs(limit)
+    best = where_less(zero, load_longs(block, valid), load_longs(block, BEST), splat_longs(-1))
     # the winner itself and its neighbours are no rivals; sums that are saturated cannot be told apart
     allowed = add(one, add(where_less(lower, limits, one, zero), where_less(upper, limits, one, zero)))
     unclear = where_less(allowed, rivals, one, where_less(limits, none, zero, one))
@@ -288,28 +273,27 @@ def finish_group(
 
 @inlined
 def finish_right_view(
-    block: Any, n: Any, width: Any, forward: Any, right_sum: Any, right_label: Any, columns: Any, minimum_disparity: Any, y: Any,
-    right_winner: Any,
+    block: Any, n: Any, width: Any, forward: Any, window: Any, names: Any, right_sum: Any,
+    right_label: Any, columns: Any, minimum_disparity: Any, y: Any, right_winner: Any,
 ) -> None:  # fmt: skip
     """Empty the window behind the last pixel; the right image's winners of a row, -1 without any."""
     size = n * LANES
     m = width * n
-    window = window_at(n, width)
-    start = RIGHT_MARGIN + columns
-    if forward:
-        window += GROUP * LANES
-        start = RIGHT_MARGIN - 1
-    to_label = window_size(n, width)
+    sums, labels = spare_at(n, width), spare_at(n, width) + m * LANES
+    for b in range(m):
+        store8(block, sums + b * LANES, load8(window, b * LANES))
+        store8(block, labels + b * LANES, load8(names, b * LANES))
+    start = RIGHT_MARGIN - 1 if forward else RIGHT_MARGIN + columns
     for b in range(m):
         for lane in range(LANES // width):
             to = start + lane * m + b
-            at = window + b * LANES + lane * width
+            at = b * LANES + lane * width
             if width == 1:
-                set_byte(right_sum, to, byte(block, at))
-                set_byte(right_label, to, byte(block, at + to_label))
+                set_byte(right_sum, to, byte(block, sums + at))
+                set_byte(right_label, to, byte(block, labels + at))
             else:
-                set_half_word(right_sum, to, half_word(block, at))
-                set_half_word(right_label, to, half_word(block, at + to_label))
+                set_half_word(right_sum, to, half_word(block, sums + at))
+                set_half_word(right_label, to, half_word(block, labels + at))
     row = y * columns
     first = columns - 1 - minimum_disparity  # entry of the right column 0
     x0 = min(max(first - (columns + size - 2), 0), columns)
