@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stereo import confidence
-from stereo.aggregation import aggregate
+from stereo.aggregation import Ranges, aggregate
 from stereo.arena import Arena
+from stereo.kernels.select import MARGIN, NO_LABEL
+from stereo.maps import Reason
 from stereo.matcher_input import GreyPair
 from stereo.selection import select_labels
 from stereo.settings import MatcherSettings
@@ -29,12 +31,26 @@ class Answers(NamedTuple):
 
 
 def match_grey(
-    grey: GreyPair, minimum: int, labels: int, settings: MatcherSettings, workers: int, *, systematic_px: float = 0.0
+    grey: GreyPair,
+    minimum: int,
+    labels: int,
+    settings: MatcherSettings,
+    workers: int,
+    *,
+    ranges: Ranges | None = None,
+    systematic_px: float = 0.0,
 ) -> Answers:
-    """Match over the candidates `minimum` ... `minimum` + `labels` - 1; `systematic_px` is an error bar that all pixels share."""
+    """Match over the candidates `minimum` ... `minimum` + `labels` - 1; `systematic_px` is an error bar that all pixels share.
+
+    `ranges`: see `stereo.aggregation.aggregate`.
+    """
     with lease(*grey.shape, labels, settings) as space:
-        aggregate(space, grey, minimum, settings, workers)
+        aggregate(space, grey, minimum, settings, workers, ranges=ranges)
         reason = select_labels(space, grey, minimum, labels, settings, workers)
+        if ranges is not None:
+            empty = (ranges[0] >= ranges[1]) & (reason & np.uint16(Reason.LEFT_NODATA) == 0)
+            reason[empty] = Reason.NO_CANDIDATE
+            space.label[MARGIN : MARGIN + len(reason), MARGIN : MARGIN + reason.shape[1]][empty] = NO_LABEL
         if settings.speckle_pixels > 1:
             gates = np.float32(settings.speckle_px), settings.speckle_pixels
             drop_speckles(space.label, Arena(space.sums), reason, *gates, workers)

@@ -1,5 +1,7 @@
 """`fill`: values for pixels that were not measured, for pictures. Measured pixels stay as they are; filled ones are marked."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +82,7 @@ def fill(disparity: DisparityMap, image: Image | None = None, *, threads: int | 
         raise InputError(f"disparities from {lowest:g} to {highest:g} px; they must lie within {_WIDEST_PX} px of each other")
     if lowest <= highest:  # something was measured
         _fill(d, sigma, reason, confidence, np.float32(np.floor(lowest)), int(highest - np.floor(lowest)) + 2, image, workers)
-    return DisparityMap(d, sigma, reason, disparity.search_range, disparity.rig, confidence if known else None)
+    return replace(disparity, disparity_px=d, sigma_px=sigma, reason=reason, confidence=confidence if known else None)
 
 
 def _fill(

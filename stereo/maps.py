@@ -52,7 +52,7 @@ class Reason(IntFlag):
     FILLED_MISMATCH = 16384
     """informs: not measured but filled, where the match failed"""
     UNSUPPORTED = 32768
-    """invalidates: fewer than half of the pixels around lie on the same surface: at edges, mostly a wrong match"""
+    """invalidates: too few of the pixels around, or of those that look like it, lie on the same surface (mostly at edges)"""
 
 
 FILLED = Reason.FILLED_OCCLUSION | Reason.FILLED_MISMATCH
@@ -65,8 +65,8 @@ INFORMING = Reason.RANGE_EDGE | Reason.BEYOND_INFINITY | Reason.OCCLUDED | Reaso
 class RowResidual:
     """How well the rows of a pair agree, its rectification quality: v(x, y) px with L(x, y) = R(x - d, y + v).
 
-    v = c0 + c1 u + c2 w + c3 u^2 + c4 u w + c5 w^2, with u = (x - (W - 1) / 2) / W and w = (y - (H - 1) / 2) / H of the pixels of
-    the right image that hold data around them.
+    v = c0 + c1 u + c2 w + c3 u^2 + c4 u w + c5 w^2, with u = (x - (W - 1) / 2) / W and w = (y - (H - 1) / 2) / H of the right
+    image, of W x H px once rows and columns without any data are cut off around it.
     """
 
     coefficients_px: tuple[float, float, float, float, float, float]
@@ -85,7 +85,7 @@ class RowResidual:
     def flipped(self) -> "RowResidual":
         """That of the mirror image of the pair."""
         c = self.coefficients_px
-        return replace(self, coefficients_px=(c[0], -c[1], c[2], c[3], -c[4], c[5]))
+        return replace(self, coefficients_px=(c[0], 0.0 - c[1], c[2], c[3], 0.0 - c[4], c[5]))
 
     def field_px(self, height: int, width: int) -> Float32:
         """The residual v of every pixel of the right image, (H, W) px."""

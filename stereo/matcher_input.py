@@ -33,11 +33,13 @@ class GreyPair:
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """Where a trimmed pair stood: its first row, and the first column of each image."""
+    """Where a trimmed pair stood: its first row, the first column of each image, and the columns that are each image's own."""
 
     y: int
     x_left: int
     x_right: int
+    left_width: int
+    right_width: int
 
     @property
     def shift(self) -> int:
@@ -94,16 +96,17 @@ def trim(pair: GreyPair, smallest: int) -> tuple[GreyPair, Trim]:
     """
     height, width = pair.shape
     if pair.left_valid.all() and pair.right_valid.all():
-        return pair, Trim(0, 0, 0)
+        return pair, Trim(0, 0, 0, width, width)
     rows = _span(np.any(pair.left_valid | pair.right_valid, axis=1), smallest)
     left, right = (_span(np.any(mask, axis=0), smallest) for mask in (pair.left_valid, pair.right_valid))
     size = max(left[1] - left[0], right[1] - right[0])
+    place = Trim(rows[0], left[0], right[0], left[1] - left[0], right[1] - right[0])
     if rows == (0, height) and left[0] == right[0] == 0 and size == width:
-        return pair, Trim(0, 0, 0)
+        return pair, place
     return GreyPair(
         *(_cut(image, rows, columns, size) for image, columns in ((pair.left, left), (pair.right, right))),
         *(_cut(mask, rows, columns, size) for mask, columns in ((pair.left_valid, left), (pair.right_valid, right))),
-    ), Trim(rows[0], left[0], right[0])
+    ), place
 
 
 def _span(known: NDArray[Any], smallest: int) -> tuple[int, int]:
@@ -121,18 +124,31 @@ def _cut(array: NDArray[Any], rows: tuple[int, int], columns: tuple[int, int], s
     return out
 
 
-def flipped(grey: GreyPair) -> GreyPair:
-    """The mirror image of both: disparities change their sign."""
-    left, right = (np.asarray(cv2.flip(image, 1), np.uint8) for image in (grey.left, grey.right))
-    left_valid, right_valid = (cv2.flip(mask.view(np.uint8), 1).view(np.bool_) for mask in (grey.left_valid, grey.right_valid))
-    return GreyPair(left, right, left_valid, right_valid)
+def flipped(grey: GreyPair, widths: tuple[int, int] | None = None) -> GreyPair:
+    """The mirror image of both: disparities change their sign. `widths`: the columns of each that are its own, not filled up."""
+    left, right = (grey.shape[1],) * 2 if widths is None else widths
+    return GreyPair(
+        np.asarray(_mirrored(grey.left, left), np.uint8),
+        np.asarray(_mirrored(grey.right, right), np.uint8),
+        _mirrored(grey.left_valid.view(np.uint8), left).view(np.bool_),
+        _mirrored(grey.right_valid.view(np.uint8), right).view(np.bool_),
+    )
 
 
-def is_mirrored(grey: GreyPair) -> bool:
+def _mirrored(array: NDArray[Any], width: int) -> NDArray[Any]:
+    if width == array.shape[1]:
+        return np.asarray(cv2.flip(array, 1))
+    out = array.copy()
+    out[:, :width] = array[:, :width][:, ::-1]
+    return out
+
+
+def is_mirrored(grey: GreyPair, widths: tuple[int, int] | None = None) -> bool:
     """True for one of each pair and its mirror image: the left image (else the right one) is heavier on its left side."""
-    lever = 2 * np.arange(grey.shape[1], dtype=np.int64) - (grey.shape[1] - 1)
-    for image in (grey.left, grey.right):
-        moment = int((cv2.reduce(image, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0].astype(np.int64) * lever).sum())
+    for image, width in zip((grey.left, grey.right), (grey.shape[1],) * 2 if widths is None else widths, strict=True):
+        lever = 2 * np.arange(width, dtype=np.int64) - (width - 1)
+        columns = cv2.reduce(image, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0, :width]
+        moment = int((columns.astype(np.int64) * lever).sum())
         if moment:
             return moment < 0
     return False

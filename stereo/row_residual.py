@@ -66,6 +66,8 @@ _SMALLEST_SLOPE = 1.0
 _INNER_ROUNDS = 3
 _RIDGE = 1e-3
 _GRID = 4096.0
+_SETTINGS = MatcherSettings(refinement="plane", speckle_pixels=6)
+"""of the coarse matches: what the user asks of the answers says nothing about the rows"""
 _TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
 """powers of u and w"""
 _MIRROR = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
@@ -75,7 +77,6 @@ def estimate_rows(
     grey: GreyPair,
     minimum: int,
     labels: int,
-    settings: MatcherSettings,
     workers: int,
     *,
     levels: tuple[int, ...] = LEVELS,
@@ -93,7 +94,7 @@ def estimate_rows(
         grey = flipped(grey)
         minimum = 1 - minimum - labels
     try:
-        found = _rounds(grey, minimum, labels, settings, workers, levels)
+        found = _rounds(grey, minimum, labels, workers, levels)
     except _NoEvidence as why:
         return _unmeasured(str(why))
     v = np.rint(found.v * _GRID) / _GRID
@@ -122,16 +123,14 @@ class _NoEvidence(Exception):  # noqa: N818 (a result, not an error)
     """Nothing can be said; the message says why."""
 
 
-def _rounds(
-    grey: GreyPair, minimum: int, labels: int, settings: MatcherSettings, workers: int, levels: tuple[int, ...]
-) -> _Estimate:
+def _rounds(grey: GreyPair, minimum: int, labels: int, workers: int, levels: tuple[int, ...]) -> _Estimate:
     size = grey.shape
     v = np.zeros(6)
     gain = 0.0
     shares: dict[int, float] = {}
     for turn, factor in enumerate([*levels, *[levels[-1]] * _EXTRA_ROUNDS]):
         small = _shrink(_undo(grey, v, workers) if turn else grey, factor, workers)
-        disparity = _match_coarse(small, minimum, labels, factor, settings, workers)
+        disparity = _match_coarse(small, minimum, labels, factor, workers)
         share = _share(disparity, small)
         if turn == 0 and share < _SMALLEST_SHARE:
             raise _NoEvidence(f"only {100 * share:.0f} % of the left image finds a match, too few (rows far off, or not a pair?)")
@@ -236,10 +235,9 @@ def _shrink(grey: GreyPair, factor: int, workers: int) -> GreyPair:
     return GreyPair(left, right, left_valid, right_valid)
 
 
-def _match_coarse(small: GreyPair, minimum: int, labels: int, factor: int, settings: MatcherSettings, workers: int) -> Float32:
+def _match_coarse(small: GreyPair, minimum: int, labels: int, factor: int, workers: int) -> Float32:
     first, last = minimum // factor, -(-(minimum + labels) // factor)
-    coarse = replace(settings, speckle_pixels=settings.speckle_pixels // factor**2, refinement="plane")
-    return match_grey(small, first, last + 1 - first, coarse, workers)[0]
+    return match_grey(small, first, last + 1 - first, _SETTINGS, workers)[0]
 
 
 def _share(disparity: Float32, small: GreyPair) -> float:

@@ -27,13 +27,11 @@ def match_again(
     cost = arena.take((height, width + 4, NARROW), np.uint8)
     base = arena.take((height, width), np.int32)
     sums = arena.take((height, width, NARROW), np.uint16)
-    offset = np.float32(0.0)
-    contrast = gain
     states = [([aligned(width * NARROW, np.uint8) for _ in range(3)], np.zeros((3, width), np.uint8)) for _ in range(2)]
 
     def warp(y0: int, y1: int) -> None:
         kernel.warp(
-            label, grey.left, grey.left_valid, grey.right, grey.right_valid, contrast, offset, minimum, base, warped, y0, y1
+            label, grey.left, grey.left_valid, grey.right, grey.right_valid, gain, minimum, base, warped, y0, y1
         )  # fmt: skip
 
     def sweep(final: bool, which: int, y0: int, y1: int, dy: int) -> None:

@@ -42,7 +42,7 @@ class MatcherSettings:
     """grey levels (of 255) over which p2 falls towards p1 at an image edge: p1 + (p2 - p1) exp(-|dI| / this); inf = never"""
     uniqueness_percent: Annotated[float, _between(0.0, 50.0)] = 5.0
     """a pixel is ambiguous when the best costs more than (100 - this) % of another candidate that is not its neighbour"""
-    left_right_px: Annotated[float, _between(0.0, 100.0)] = 2.0
+    left_right_px: Annotated[float, _between(0.5, 100.0)] = 2.0
     """largest difference between the left disparity and the right image's own best; smaller = fewer answers, fewer wrong ones"""
     speckle_pixels: Annotated[int, _between(0, 1_000_000)] = 100
     """patches with fewer pixels are dropped; 0 keeps all"""
@@ -50,7 +50,7 @@ class MatcherSettings:
     """neighbours belong to one patch when their disparities differ by at most this"""
     refinement: Literal["plane", "photometric", "second pass"] = "photometric"
     """after the winner: a plane through the labels around; then a shift to where both images fit best; then a second pass"""
-    confidence: Annotated[float, _between(0.0, 1.0)] = 0.6
+    confidence: Annotated[float, _between(0.0, 0.95)] = 0.6
     """answers that are right within 1 px with a smaller probability are dropped; 0 keeps all. 0.5 to 0.7 measure alike"""
 
     def __post_init__(self) -> None:
@@ -66,6 +66,8 @@ class MatcherSettings:
             problem = hint.__metadata__[0](value)
             if problem is not None:
                 raise ValueError(f"{name} {problem}, got {value!r}")
+        if self.cost == "census" and self.refinement == "second pass":
+            raise ValueError('refinement "second pass" needs the gradients of cost "mix"; use "photometric" with cost "census"')
         if self.p1 > self.p2:
             raise ValueError(f"p1 is {self.p1} and p2 {self.p2}; p1 must not exceed p2")
 

@@ -3,9 +3,11 @@
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
+
+from calib.errors import UsageError
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -24,10 +26,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.cache_clear)  # a forked child has no worker threads
 
 
-def default_threads() -> int:
-    """The processors that this process may use, at most 8."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, _DEFAULT_LIMIT)
+def checked_threads(threads: int | None) -> int:
+    """How many to use: as asked, but no more than `MOST_THREADS`; by default the usable processors, at most 8."""
+    if threads is None:
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(usable, _DEFAULT_LIMIT)
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise UsageError(f"threads is {threads}; it must be a whole number, at least 1")
+    return min(threads, MOST_THREADS)
 
 
 def run_both(workers: int, here: Callable[[], _A], there: Callable[[], _B]) -> tuple[_A, _B]:
@@ -35,7 +41,10 @@ def run_both(workers: int, here: Callable[[], _A], there: Callable[[], _B]) -> t
     if workers < 2:
         return here(), there()
     other = _helpers().submit(there)
-    mine = here()
+    try:
+        mine = here()
+    finally:  # an interrupted caller must not leave while the other still writes
+        wait([other])
     return mine, other.result()
 
 
@@ -44,7 +53,10 @@ def run_all(workers: int, jobs: Sequence[Callable[[], _A]]) -> list[_A]:
     if workers < 2 or len(jobs) < 2:
         return [job() for job in jobs]
     others = [_helpers().submit(job) for job in jobs[1:]]
-    mine = jobs[0]()
+    try:
+        mine = jobs[0]()
+    finally:
+        wait(others)
     return [mine, *(other.result() for other in others)]
 
 

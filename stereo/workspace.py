@@ -48,7 +48,7 @@ def required_bytes(height: int, width: int, labels: int, what: Layout = _USUAL) 
     """Memory that `match` takes above its inputs, bytes: the sums, the planes and the small maps."""
     vectors = -(-labels // LANES)
     rows = planes.RIGHT_PLANES * vectors * 80
-    return height * width * ((2 if what.wide else 1) * vectors * LANES + 60) + height * rows + 100 * width * vectors * LANES // 10
+    return height * width * ((2 if what.wide else 1) * vectors * LANES + 56) + height * rows + 100 * width * vectors * LANES // 10
 
 
 class SweepState:
@@ -125,7 +125,7 @@ class Workspace:
         shape = (height + 2 * select.MARGIN, rounded + 2 * select.MARGIN + FLOAT_LANES)
         self.label = np.full(shape, select.NO_LABEL, np.float32)
         self.grey = np.zeros(shape, np.float32)
-        self.fitted, self.residual = (np.zeros((height, rounded), np.float32) for _ in range(2))
+        self.residual = np.zeros((height, rounded), np.float32)
 
     def crew(self, count: int) -> list[WorkerState]:
         """Working memory of `count` threads."""
@@ -162,7 +162,9 @@ class lease:  # noqa: N801 (used as `with lease(...)`)
         self._space = space
         return space
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:  # interrupted in the middle of something
+            return
         with lease._lock:
             lease._make_room(required_bytes(*self._key))
             if required_bytes(*self._key) <= _LARGEST_KEPT_BYTES:

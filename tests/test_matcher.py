@@ -152,6 +152,18 @@ def test_mirror_law(rng: np.random.Generator, preset: str) -> None:
         assert mirrored.rows == bare.rows.flipped()
 
 
+@pytest.mark.parametrize("preset", ["fast", "balanced"])
+def test_mirror_law_with_masks_of_unequal_width(rng: np.random.Generator, preset: str) -> None:
+    left, right = (image.astype(np.float32) for image in big_scene(rng))
+    left, right = left.copy(), right.copy()
+    left[:, :17], right[:, -6:], left[30:40, 200:220] = np.nan, np.nan, np.nan
+    bare = match(left, right, search_range=(-2, 30), preset=preset)
+    mirrored = match(left[:, ::-1], right[:, ::-1], search_range=(-29, 3), preset=preset)
+    np.testing.assert_array_equal(-mirrored.disparity_px[:, ::-1], bare.disparity_px)
+    np.testing.assert_array_equal(mirrored.reason[:, ::-1], bare.reason)
+    assert bare.valid.mean() > 0.6
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("k", [-60, 7, 33])
 def test_shift_law_of_every_preset(rng: np.random.Generator, preset: str, k: int) -> None:
@@ -196,12 +208,54 @@ def test_rows_that_are_off_are_measured_said_and_undone(rng: np.random.Generator
     assert found.valid.mean() > max(taken.valid.mean(), 0.75)
 
 
-def test_same_bytes_for_any_number_of_threads(rng: np.random.Generator) -> None:
-    left, right = scene(rng)
-    results = [match(left, right, search_range=(-3, 70), threads=n) for n in (1, 2, 4, 7)]
+@pytest.mark.parametrize("preset", PRESETS)
+def test_same_bytes_for_any_number_of_threads(rng: np.random.Generator, preset: str) -> None:
+    left, right = (image.astype(np.float32) for image in big_scene(rng))
+    left, right = left.copy(), right.copy()
+    left[50:60, 100:130], right[:, :9] = np.nan, np.nan
+    results = [match(left, right, search_range=(-3, 70), threads=n, preset=preset) for n in (1, 2, 4, 7)]
     for other in results[1:]:
-        for name in ("disparity_px", "sigma_px", "reason"):
+        for name in ("disparity_px", "sigma_px", "reason", "confidence"):
             assert getattr(other, name).tobytes() == getattr(results[0], name).tobytes()
+        assert other.rows == results[0].rows
+
+
+def test_a_range_for_every_pixel(rng: np.random.Generator) -> None:
+    """The same everywhere: as one range. Where it leaves out the truth, other answers or none; where it is empty, none."""
+    left, right = scene(rng)
+    shape = left.shape
+    whole = match(left, right, search_range=(-2, 30))
+    same = match(left, right, search_range=(np.full(shape, -2), np.full(shape, 30)))
+    np.testing.assert_array_equal(same.disparity_px, whole.disparity_px)
+    low, high = np.full(shape, -2), np.full(shape, 30)
+    high[:, 140:] = 9  # the background alone
+    low[20:30, 30:60] = 40  # empty
+    found = match(left, right, search_range=(low, high))
+    assert found.search_range == (-2, 30)
+    assert (found.reason[20:30, 30:60] & Reason.NO_CANDIDATE != 0).all()
+    assert not found.valid[20:30, 30:60].any()
+    kept = found.valid[:, 145:] & whole.valid[:, 145:]
+    assert kept.mean() > 0.7
+    assert np.abs(found.disparity_px - whole.disparity_px)[:, 145:][kept].max() < 0.5
+    mirrored = match(left[:, ::-1], right[:, ::-1], search_range=(1 - high[:, ::-1], 1 - low[:, ::-1]))
+    np.testing.assert_array_equal(-mirrored.disparity_px[:, ::-1], found.disparity_px)
+    with pytest.raises(UsageError, match="map of max is float64"):
+        match(left, right, search_range=(low, high.astype(float)))
+
+
+def test_an_interrupted_match_leaves_nothing_behind(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, right = scene(rng)
+    expected = match(left, right, search_range=(-2, 30)).disparity_px
+    with monkeypatch.context() as patch:
+        patch.setattr("stereo.dense.refine", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            match(left, right, search_range=(-2, 30))
+    for _ in range(3):
+        np.testing.assert_array_equal(match(left, right, search_range=(-2, 30)).disparity_px, expected)
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_kinds_of_images_agree(rng: np.random.Generator) -> None:
@@ -309,7 +363,8 @@ def test_nodata_is_not_matched_through(rng: np.random.Generator) -> None:
         ({"search_range": (0, float("inf"))}, UsageError, r"two whole numbers"),
         ({"preset": "balanced", "settings": MatcherSettings()}, UsageError, r"both given; give one"),
         ({"preset": "best"}, UsageError, r"preset 'best' is not known; use one of fast, balanced, accurate"),
-        ({"threads": 0}, UsageError, r"threads is 0; it must be at least 1"),
+        ({"threads": 0}, UsageError, r"threads is 0; it must be a whole number, at least 1"),
+        ({"threads": 1.5}, UsageError, r"threads is 1.5; it must be a whole number"),
     ],
 )
 def test_mistakes_are_named(rng: np.random.Generator, bad: dict[str, object], error: type[Exception], text: str) -> None:

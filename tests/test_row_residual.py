@@ -14,14 +14,12 @@ from stereo.kernels import rows
 from stereo.maps import RowResidual
 from stereo.matcher_input import GreyPair
 from stereo.row_residual import estimate_rows, undo_rows
-from stereo.settings import MatcherSettings
 
 Array = NDArray[np.float64]
 Field = Callable[[Array, Array], Array]
 HEIGHT, WIDTH = 240, 320
 RANGE = -6, 30
 """first candidate and their number, px"""
-SETTINGS = MatcherSettings()
 
 
 def texture(rng: np.random.Generator) -> Field:
@@ -53,7 +51,7 @@ def whole(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> GreyPair:
 
 
 def estimate(grey: GreyPair, **options: Any) -> RowResidual:
-    return estimate_rows(grey, *RANGE, SETTINGS, 2, **options)
+    return estimate_rows(grey, *RANGE, 2, **options)
 
 
 def field_of(v: Field, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Array:
@@ -136,7 +134,7 @@ def test_mirror_law(rng: np.random.Generator, width: int) -> None:
     """Both images flipped, range negated: the flipped estimate and the flipped image, to the last bit."""
     pair = render(rng, bowl, shape=(HEIGHT, width))
     first, number = RANGE
-    found, mirrored = estimate(pair), estimate_rows(flipped(pair), 1 - first - number, number, SETTINGS, 2)
+    found, mirrored = estimate(pair), estimate_rows(flipped(pair), 1 - first - number, number, 2)
     c = found.coefficients_px
     assert mirrored.coefficients_px == (c[0], -c[1], c[2], c[3], -c[4], c[5])
     assert (mirrored.rms_px, mirrored.note) == (found.rms_px, found.note)
@@ -147,7 +145,7 @@ def test_mirror_law(rng: np.random.Generator, width: int) -> None:
 
 def test_any_number_of_threads_gives_the_same(rng: np.random.Generator) -> None:
     pair = render(rng, roll)
-    alone, both = (estimate_rows(pair, *RANGE, SETTINGS, workers) for workers in (1, 2))
+    alone, both = (estimate_rows(pair, *RANGE, workers) for workers in (1, 2))
     assert alone == both
     np.testing.assert_array_equal(undo_rows(pair, alone, 1).right, undo_rows(pair, both, 2).right)
 
@@ -308,11 +306,11 @@ def test_kitti_rows_are_off(data_folder: Path) -> None:
     left, right = (
         np.asarray(cv2.imread(str(folder / name), cv2.IMREAD_GRAYSCALE), np.uint8) for name in ("kittiL.png", "kittiR.png")
     )
-    found = estimate_rows(whole(left, right), 0, 80, SETTINGS, 2)
+    found = estimate_rows(whole(left, right), 0, 80, 2)
     assert found.applied
     assert 0.3 < found.rms_px < 0.8
     cut = whole(left[1:], right[:-1])
-    lowered = estimate_rows(cut, 0, 80, SETTINGS, 2)
+    lowered = estimate_rows(cut, 0, 80, 2)
     difference = (lowered.field_px(*cut.shape) - found.field_px(*cut.shape))[100:]  # above is sky, which says little
     assert difference.mean() == pytest.approx(1.0, abs=0.12)
     assert rms(difference - 1.0) < 0.2

@@ -230,9 +230,9 @@ def test_second_pass_equals_its_twins(rng: np.random.Generator) -> None:
     label[(rng.random(left.shape) < 0.1) | ~valid] = NO_LABEL
     base = np.empty((height, width), np.int32)
     warped = np.full((height + 2 * second_pass.FRAME, width + 8, NARROW), 255, np.uint8)
-    one, none = np.float32(1.0), np.float32(0.0)
+    one = np.float32(1.0)
     framed = with_margin(label, NO_LABEL)
-    second_pass.warp(framed, left, valid, right, known, one, none, minimum, base, warped, 0, height)
+    second_pass.warp(framed, left, valid, right, known, one, minimum, base, warped, 0, height)
     expected_base, samples = warped_twin(label, left, valid, right, known, minimum)
     np.testing.assert_array_equal(base, expected_base)
     assert (base >= 0).mean() > 0.3

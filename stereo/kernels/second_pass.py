@@ -62,13 +62,13 @@ _CLIP = 31
 
 @compiled
 def warp(
-    label: Any, left: Any, left_valid: Any, right: Any, right_valid: Any, gain: Any, offset: Any, minimum_disparity: Any,
+    label: Any, left: Any, left_valid: Any, right: Any, right_valid: Any, gain: Any, minimum_disparity: Any,
     base: Any, out: Any, y_from: Any, y_to: Any,
 ) -> None:  # fmt: skip
     """Fill rows of `base` (H, W), the surface in quarter pixels (-1: none), and of `out` (H + 4, W + 8, 16), the samples.
 
-    Catmull-Rom's cubic at quarter pixels, in whole numbers; contrast and brightness brought to the left image's by `gain`,
-    `offset`. A sample that needs a pixel without data, or from outside, makes its pixel one without a surface.
+    Catmull-Rom's cubic at quarter pixels, in whole numbers; contrast brought to the left image's by `gain`. A
+    sample that needs a pixel without data, or from outside, makes its pixel one without a surface.
     """
     width = left.shape[1]
     quarter = np.empty(STEPS * width + 2 * NARROW, np.uint8)
@@ -95,7 +95,7 @@ def warp(
                     value = np.float32(72 * (b + c) - 8 * (a + d)) * np.float32(1.0 / 128.0)
                 else:
                     value = np.float32(111 * c + 29 * b - 9 * d - 3 * a) * np.float32(1.0 / 128.0)
-                scaled = np.rint(value * gain + offset)
+                scaled = np.rint(value * gain)
                 if j - f >= 0:
                     quarter[NARROW + j - f] = np.uint8(min(max(scaled, np.float32(0.0)), np.float32(255.0)))
         labels = label[y + MARGIN, MARGIN:]

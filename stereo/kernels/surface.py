@@ -369,14 +369,13 @@ def finish(
 
 
 @compiled
-def turn_back(disparity: Any, sigma: Any, reason: Any, confidence: Any, y_from: Any, y_to: Any) -> None:
-    """Rows of the maps of a mirrored pair, reversed in place; disparities change their sign."""
-    width = disparity.shape[1]
+def turn_back(width: Any, offset: Any, disparity: Any, sigma: Any, reason: Any, confidence: Any, y_from: Any, y_to: Any) -> None:
+    """The first `width` columns of the maps of a mirrored pair, reversed in place; `offset` - d takes the place of d."""
     for y in range(y_from, y_to):
         a, b, c, d = disparity[y], sigma[y], reason[y], confidence[y]
         for x in range((width + 1) // 2):
             z = width - 1 - x
-            a[x], a[z] = -a[z], -a[x]
+            a[x], a[z] = offset - a[z], offset - a[x]
             b[x], b[z] = b[z], b[x]
             c[x], c[z] = c[z], c[x]
             d[x], d[z] = d[z], d[x]
