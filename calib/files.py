@@ -171,12 +171,13 @@ def read_bytes(path: str | Path, *, kind: str = "file", limit_bytes: int | None 
     InputError
     """
     source = Path(path)
+    article = "an" if kind[:1] in "aeiou" else "a"
     try:
         status = source.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{source}: is a folder, not a {kind}; give one file")
+            raise InputError(f"{source}: is a folder, not {article} {kind}; give one file")
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device could wait for ever
-            raise InputError(f"{source}: is a pipe or a device, not a {kind}; give a plain file")
+            raise InputError(f"{source}: is a pipe or a device, not {article} {kind}; give a plain file")
         if status.st_size == 0:
             raise InputError(f"{source}: is empty (0 bytes); copy or record the {kind} again")
         if limit_bytes is not None and status.st_size > limit_bytes:

@@ -1,6 +1,7 @@
 """`fill`: values for pixels that were not measured, for pictures. Measured pixels stay as they are; filled ones are marked."""
 
 from dataclasses import replace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -65,6 +66,8 @@ def fill(disparity: DisparityMap, image: Image | None = None, *, threads: int | 
     workers = 2 if threads is None else threads
     if workers < 1:
         raise UsageError(f"threads is {workers}; it must be at least 1")
+    if not isinstance(cast(object, disparity), DisparityMap):
+        raise UsageError(f"fill takes a DisparityMap, as match gives it, not {type(disparity).__name__}")
     shape = disparity.disparity_px.shape
     if image is not None and np.shape(image)[:2] != shape:
         raise InputError(

@@ -29,7 +29,7 @@ Float32 = NDArray[np.float32]
 MIN_SIZE = 5
 """smallest image side, px: one census window"""
 
-_ALONG_OVER_ACROSS, _ROWS_NOISE_PX, _LARGEST_SYSTEMATIC_PX = 1.3, 0.03, 0.14
+_ALONG_OVER_ACROSS, _ROWS_NOISE_PX, _LARGEST_SYSTEMATIC_PX = 1.3, 0.03, 0.15
 """error along the rows over that across them (`bench.sigma`), what is measured across them on perfect pairs, and the most that is
 expected along the rows: rows that are far off have causes of their own, such as a camera that was knocked"""
 

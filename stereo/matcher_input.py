@@ -1,6 +1,7 @@
 """What `match` accepts, as one form: 8-bit grey images with masks, cut to the columns and rows that hold data."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -53,6 +54,8 @@ def as_pair(left: RectifiedPair | Image, right: Image | None) -> RectifiedPair:
         if right is not None:
             raise UsageError("match(pair) takes no second image; give either a RectifiedPair or two images")
         return left
+    if any(isinstance(cast(object, image), str | Path) for image in (left, right)):
+        raise UsageError("match takes images, not their paths; read them first: left, right = calib.read_pair(LEFT, RIGHT)")
     if right is None:
         raise UsageError("match needs two images, or one RectifiedPair")
     images = [np.asarray(left), np.asarray(right)]

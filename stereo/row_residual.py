@@ -155,15 +155,15 @@ def _judge(found: _Estimate, size: tuple[int, int]) -> RowResidual:
     trusted = found.settled and rms <= _LARGEST_TRUSTED_PX
     applied = sure and rms >= _SMALLEST_RMS_PX
     if not found.settled and rms < 1.0:
-        note = f"rows not undone: they seem off by {numbers}, but the measurement does not settle"
+        note = f"rows not corrected: they seem off by {numbers}, but the measurement does not settle"
     elif not found.settled:
         note = f"rows are off by some {rms:.0f} px or more, too much to measure and undo: calibrate or rectify again"
     elif not applied:
         note = f"rows agree: what was measured, {numbers}, is within its own error"
     elif trusted:
-        note = f"rows are off by {numbers}: undone"
+        note = f"rows are off by {numbers}: corrected"
     else:
-        note = f"rows are off by {numbers}: undone, but calibrate or rectify again before you trust the result"
+        note = f"rows are off by {numbers}: corrected, but calibrate or rectify again before you trust the result"
     return RowResidual(_coefficients(found.v), rms, largest, applied, trusted, note)
 
 

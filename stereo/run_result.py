@@ -65,7 +65,7 @@ def summary(result: RunResult) -> list[str]:
     ]
     rows = result.disparity.rows
     if rows is not None and not math.isnan(rows.rms_px):
-        lines.append(f"Rows       off by {rows.rms_px:.2f} px rms{', undone' if rows.applied else ''}")
+        lines.append(f"Rows       off by {rows.rms_px:.2f} px rms, {'corrected' if rows.applied else 'left as they are'}")
     if result.depth is not None and result.cloud is not None:
         lines.append(f"Depth      median {metres(result.median_depth_m)}{_spread(result.depth)}")
         lines.append(f"Cloud      {len(result.cloud.points_xyz_m)} points")

@@ -98,7 +98,7 @@ def test_known_fields_are_recovered_and_undone(rng: np.random.Generator, name: s
     assert rms((found.field_px(HEIGHT, WIDTH) - field_of(truth))[seen]) < (0.05 if found.rms_px < 1.5 else 0.07)
     assert found.rms_px == pytest.approx(rms(field_of(truth)), abs=0.05)
     assert found.note.startswith("rows are off by ")
-    assert found.note.endswith("undone")
+    assert found.note.endswith("corrected")
     again = estimate(undo_rows(pair, found, 2))
     assert not again.applied or again.rms_px < 0.07
 
