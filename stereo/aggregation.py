@@ -7,7 +7,7 @@ from stereo.kernels import planes, sweeps
 from stereo.kernels.progress import yield_address
 from stereo.matcher_input import GreyPair
 from stereo.settings import MatcherSettings
-from stereo.threads import run_all, run_both, run_rows
+from stereo.threads import run_all, run_rows
 from stereo.workspace import SweepState, WorkerState, Workspace
 
 Ranges = tuple[NDArray[np.int32], NDArray[np.int32]]
@@ -28,33 +28,29 @@ def aggregate(
 
 def _fill_planes(space: Workspace, grey: GreyPair, minimum: int, settings: MatcherSettings, workers: int) -> bool:
     """The matching cost's planes and the penalties; False where an image has no texture at all."""
-    signed = [np.empty((0, 0), np.int16)] * 2
-    gains = (0.0, 0.0)
+    height = len(grey.left)
+    images = (
+        (grey.left, grey.left_valid, bool(grey.left_valid.all())),
+        (grey.right, grey.right_valid, bool(grey.right_valid.all())),
+    )
+    left_gain, right_gain = np.float32(0.0), np.float32(0.0)
     textured = True
     if settings.cost == "mix":
-        (signed[0], left_mean), (signed[1], right_mean) = run_both(
-            workers,
-            lambda: planes.gradient(grey.left, grey.left_valid),
-            lambda: planes.gradient(grey.right, grey.right_valid),
-        )
-        gains = planes.gains(left_mean, right_mean)
-        textured = min(left_mean, right_mean) > 0.0
-    left, right = run_both(
-        workers, lambda: planes.frame(grey.left, grey.left_valid), lambda: planes.frame(grey.right, grey.right_valid)
-    )
-    left_gain, right_gain = (np.float32(g) for g in gains)
+        parts = run_rows(workers, height, lambda y0, y1: [planes.gradient_size(*image, y0, y1) for image in images])
+        means = [sum(part[i][0] for part in parts) / max(sum(part[i][1] for part in parts), 1) for i in range(2)]
+        left_gain, right_gain = (np.float32(g) for g in planes.gains(*means))
+        textured = min(means) > 0.0
+    table = planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast)
 
     def pack(y0: int, y1: int) -> tuple[bool, bool]:
+        if space.penalty.size:
+            planes.fill_penalties(grey.left, table, space.penalty, y0, y1)
         return (
-            planes.pack_left(left, signed[0], left_gain, grey.left_valid, space.left, y0, y1),
-            planes.pack_right(
-                right, signed[1], right_gain, grey.right_valid, minimum, settings.p2, space.right, space.whole, y0, y1
-            ),
+            planes.pack_left(*images[0], left_gain, space.left, y0, y1),
+            planes.pack_right(*images[1], right_gain, minimum, settings.p2, space.right, space.whole, y0, y1),
         )
 
-    seen = run_rows(workers, len(grey.left), pack)
-    if space.penalty.size:
-        planes.fill_penalties(grey.left, planes.penalty_table(settings.p1, settings.p2, settings.p2_contrast), space.penalty)
+    seen = run_rows(workers, height, pack)
     if settings.cost == "census":
         textured = any(left for left, _ in seen) and any(right for _, right in seen)
     return textured

@@ -38,33 +38,6 @@ Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def frame(grey: Bytes, valid: Mask) -> Bytes:
-    """The image with a 2-px frame (and room for whole vectors to the right).
-
-    Frame and nodata are 255, never darker than a centre, so that their census bit is 0.
-    """
-    height, width = grey.shape
-    framed = np.full((height + 4, width + 4 + LANES), 255, np.uint8)
-    framed[2:-2, 2 : width + 2] = grey
-    if not valid.all():
-        framed[2:-2, 2 : width + 2][~valid] = 255
-    return framed
-
-
-def gradient(grey: Bytes, valid: Mask) -> tuple[NDArray[np.int16], float]:
-    """Sobel x-gradient, 0 where one of the 3 x 3 neighbours has no data, and the mean of its absolute value elsewhere."""
-    signed = np.asarray(cv2.Sobel(grey, cv2.CV_16S, 1, 0, ksize=3), np.int16)
-    if valid.all():
-        signed[[0, -1]] = 0
-        signed[:, [0, -1]] = 0
-        count = max((grey.shape[0] - 2) * (grey.shape[1] - 2), 1)
-    else:
-        inner = cv2.erode(valid.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        signed = signed * inner.astype(np.int16)
-        count = max(int(np.count_nonzero(inner)), 1)
-    return signed, cv2.norm(signed, cv2.NORM_L1) / count
-
-
 def gains(left_mean: float, right_mean: float) -> tuple[float, float]:
     """Factors that bring both gradients to one contrast, at half scale: 0.5 / sqrt(k) and 0.5 sqrt(k), k = left over right.
 
@@ -83,37 +56,65 @@ def penalty_table(p1: int, p2: int, contrast: float) -> Bytes:
     return np.rint(p1 + (p2 - p1) * np.exp(-np.arange(256) / contrast)).astype(np.uint8)
 
 
-def fill_penalties(grey: Bytes, table: Bytes, out: Bytes) -> None:
-    """P2 between a pixel and its neighbour to the left, above, above left and above right into `out` (4, H + 1, W + 2).
+def fill_penalties(grey: Bytes, table: Bytes, out: Bytes, y_from: int, y_to: int) -> None:
+    """P2 between a pixel and its neighbour to the left, above, above left and above right: rows of `out` (4, H + 1, W + 2).
 
     Each is stored at the lower (for the row: the right) pixel of the two; where one of the two lies outside it is the largest,
     `table[0]`.
     """
     height, width = grey.shape
-    out[:, :, width:] = table[0]
-    out[1:, 0] = out[1:, height] = table[0]
-    out[0, :, 0] = out[2, :, 0] = out[3, :, width - 1] = table[0]
+    rows = slice(y_from, height + 1 if y_to == height else y_to)
+    out[:, rows, width:] = table[0]
+    out[0, rows, 0] = out[2, rows, 0] = out[3, rows, width - 1] = table[0]
+    if y_from == 0:
+        out[1:, 0] = table[0]
+    if y_to == height:
+        out[1:, height] = table[0]
     for k, (dy, dx) in enumerate(((0, -1), (-1, 0), (-1, -1), (-1, 1))):
         x0, x1 = max(0, -dx), width - max(0, dx)
-        here, there = grey[-dy:, x0:x1], grey[: height + dy, x0 + dx : x1 + dx]
-        out[k, -dy:height, x0:x1] = cv2.LUT(cv2.absdiff(here, there), table)
+        y0 = max(y_from, -dy)
+        if y0 < y_to and x0 < x1:
+            here, there = grey[y0:y_to, x0:x1], grey[y0 + dy : y_to + dy, x0 + dx : x1 + dx]
+            out[k, y0:y_to, x0:x1] = cv2.LUT(cv2.absdiff(here, there), table)
 
 
 @inlined
-def _census_row(framed: Any, y: Any, width: Any, planes: Any) -> None:
-    """24 bits per pixel into three planes, which need room for whole vectors: up to 63 bytes past the width."""
+def _frame_row(grey: Any, valid: Any, all_valid: Any, y: Any, out: Any) -> None:
+    """A row between frames of 2 px (and room for a whole vector); rows outside are all frame.
+
+    Frame and nodata are 255, never darker than a centre, so that their census bit is 0.
+    """
+    height, width = grey.shape
+    if y < 0 or y >= height:
+        out[:] = np.uint8(255)
+    else:
+        out[:2] = np.uint8(255)
+        out[width + 2 :] = np.uint8(255)
+        for x in range(width):
+            out[x + 2] = grey[y, x]
+        if not all_valid:
+            for x in range(width):
+                out[x + 2] = grey[y, x] if valid[y, x] else np.uint8(255)
+
+
+@inlined
+def _census_row(rows: Any, y: Any, width: Any, planes: Any) -> None:
+    """24 bits per pixel into three planes, which need room for whole vectors: up to 63 bytes past the width.
+
+    `rows`: five framed rows, image row y in row y % 5.
+    """
     stride = planes.shape[1]
     zero = splat8(0)
-    frame_stride = framed.shape[1]
+    frame_stride = rows.shape[1]
     for x in range(0, width, LANES):
-        centre = load8(framed, (y + 2) * frame_stride + x + 2)
+        centre = load8(rows, y % 5 * frame_stride + x + 2)
         n = 0
         bits = zero
         for dy in range(5):
             for dx in range(5):
                 if dy == 2 and dx == 2:
                     continue
-                other = load8(framed, (y + dy) * frame_stride + x + dx)
+                other = load8(rows, (y + dy + 3) % 5 * frame_stride + x + dx)
                 bits = bit_or(bits, where_less(other, centre, splat8(1 << (n % 8)), zero))
                 n += 1
                 if n % 8 == 0:
@@ -122,7 +123,51 @@ def _census_row(framed: Any, y: Any, width: Any, planes: Any) -> None:
 
 
 @inlined
-def _gradient_row(signed: Any, gain: Any, y: Any, width: Any, value: Any, low: Any, high: Any) -> None:
+def _sobel_row(grey: Any, valid: Any, all_valid: Any, y: Any, out: Any) -> Any:
+    """Sobel x-gradient of a row, 0 where one of the 3 x 3 neighbours has no data; returns how many pixels have them all."""
+    height, width = grey.shape
+    count = 0
+    if y == 0 or y == height - 1:
+        for x in range(width):
+            out[x] = 0
+    else:
+        above, here, below = grey[y - 1], grey[y], grey[y + 1]
+        out[0] = 0
+        out[width - 1] = 0
+        for x in range(1, width - 1):
+            out[x] = np.int16(
+                (np.int16(above[x + 1]) - np.int16(above[x - 1]))
+                + np.int16(2) * (np.int16(here[x + 1]) - np.int16(here[x - 1]))
+                + (np.int16(below[x + 1]) - np.int16(below[x - 1]))
+            )
+        count = width - 2
+        if not all_valid:
+            count = 0
+            for x in range(1, width - 1):
+                known = valid[y, x - 1] & valid[y, x] & valid[y, x + 1] & valid[y - 1, x - 1] & valid[y - 1, x]
+                known = known & valid[y - 1, x + 1] & valid[y + 1, x - 1] & valid[y + 1, x] & valid[y + 1, x + 1]
+                out[x] = out[x] if known else np.int16(0)
+                count += 1 if known else 0
+    return count
+
+
+@compiled
+def gradient_size(grey: Any, valid: Any, all_valid: Any, y_from: Any, y_to: Any) -> Any:
+    """Sum of |x-gradient| over rows, and the number of pixels with data all around."""
+    width = grey.shape[1]
+    row = np.zeros(width, np.int16)
+    total, count = 0, 0
+    for y in range(y_from, y_to):
+        count += _sobel_row(grey, valid, all_valid, y, row)
+        part: Any = np.int32(0)
+        for x in range(width):
+            part += np.int32(abs(np.int32(row[x])))
+        total += part
+    return total, count
+
+
+@inlined
+def _gradient_row(signed: Any, gain: Any, width: Any, value: Any, low: Any, high: Any) -> None:
     """Bytes around 31, and the lowest and highest half sample around each.
 
     Half samples are rounded outwards, so that flipping the sign of the gradient flips the interval exactly.
@@ -131,7 +176,7 @@ def _gradient_row(signed: Any, gain: Any, y: Any, width: Any, value: Any, low: A
     padded[0] = _CLIP
     padded[width + 1] = _CLIP
     for x in range(width):
-        g = int(np.rint(np.float32(signed[y, x]) * gain))
+        g = int(np.rint(np.float32(signed[x]) * gain))
         padded[x + 1] = _CLIP + min(max(g, -_CLIP), _CLIP)
     for x in range(width):
         v = padded[x + 1]
@@ -143,22 +188,28 @@ def _gradient_row(signed: Any, gain: Any, y: Any, width: Any, value: Any, low: A
 
 
 @compiled
-def pack_left(framed: Any, signed: Any, gain: Any, valid: Any, out: Any, y_from: Any, y_to: Any) -> Any:
+def pack_left(grey: Any, valid: Any, all_valid: Any, gain: Any, out: Any, y_from: Any, y_to: Any) -> Any:
     """Fill rows of the left planes, `out` (H, 7 or 4, W); True when any census bit is set.
 
-    `signed` is not read for 4 planes, the census alone.
+    `gain` belongs to the gradient, which 4 planes, the census alone, are without.
     """
     planes, width = out.shape[1:]
-    row = np.empty((CENSUS_PLANES, width + LANES), np.uint8)
+    rows = np.empty((5, width + 4 + LANES), np.uint8)
+    census = np.empty((CENSUS_PLANES, width + LANES), np.uint8)
+    signed = np.empty(width, np.int16)
     seen = np.uint8(0)
+    for y in range(y_from - 2, y_from + 2):
+        _frame_row(grey, valid, all_valid, y, rows[y % 5])
     for y in range(y_from, y_to):
-        _census_row(framed, y, width, row)
+        _frame_row(grey, valid, all_valid, y + 2, rows[(y + 2) % 5])
+        _census_row(rows, y, width, census)
         for k in range(CENSUS_PLANES):
             for x in range(width):
-                out[y, k, x] = row[k, x]
-                seen |= row[k, x]
+                out[y, k, x] = census[k, x]
+                seen |= census[k, x]
         if planes == LEFT_PLANES:
-            _gradient_row(signed, gain, y, width, out[y, 3], out[y, 4], out[y, 5])
+            _sobel_row(grey, valid, all_valid, y, signed)
+            _gradient_row(signed, gain, width, out[y, 3], out[y, 4], out[y, 5])
         flags = out[y, planes - 1]
         for x in range(width):
             flags[x] = np.uint8(1) if valid[y, x] else np.uint8(0)
@@ -194,8 +245,7 @@ def _spread(line: Any, stride: Any, phases: Any, out: Any, o: Any) -> None:
 
 @compiled
 def pack_right(
-    framed: Any, signed: Any, gain: Any, valid: Any, minimum: Any, base: Any, out: Any, whole: Any, y_from: Any,
-    y_to: Any,
+    grey: Any, valid: Any, all_valid: Any, gain: Any, minimum: Any, base: Any, out: Any, whole: Any, y_from: Any, y_to: Any
 ) -> Any:  # fmt: skip
     """Fill rows of the right planes, `out` (H, 8 or 5, phases, stride), reversed in x; True when any census bit is set.
 
@@ -215,15 +265,21 @@ def pack_right(
     j0 = min(max(column0 - (width - 1), 0), count)
     j1 = max(min(column0 + 1, count), j0)
     last = column0 - j0  # the column of entry j0
+    rows = np.empty((5, width + 4 + LANES), np.uint8)
+    signed = np.empty(width, np.int16)
     seen = np.uint8(0)
+    for y in range(y_from - 2, y_from + 2):
+        _frame_row(grey, valid, all_valid, y, rows[y % 5])
     for y in range(y_from, y_to):
-        _census_row(framed, y, width, census)
+        _frame_row(grey, valid, all_valid, y + 2, rows[(y + 2) % 5])
+        _census_row(rows, y, width, census)
         for k in range(CENSUS_PLANES):
             for x in range(width):
                 shifted[k, x] = census[k, x]
                 seen |= census[k, x]
         if planes == RIGHT_PLANES:
-            _gradient_row(signed, gain, y, width, shifted[3], shifted[4], shifted[5])
+            _sobel_row(grey, valid, all_valid, y, signed)
+            _gradient_row(signed, gain, width, shifted[3], shifted[4], shifted[5])
             for x in range(width):
                 if not valid[y, x]:
                     shifted[4, x] = np.uint8(0)

@@ -134,6 +134,20 @@ def _loader(t: Vector) -> Any:
     return load
 
 
+@intrinsic
+def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
+    """Ask for a cache line that will be read once, soon; it need not exist."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        place = b.bitcast(_element_pointer(context, b, signature.args[0], args[0], args[1]), ir.IntType(8).as_pointer())
+        flags = [ir.Constant(_I32, v) for v in (0, 2, 1)]
+        kind = ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
+        b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0"), [place, *flags])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
 def _storer(t: Vector, align: int | None = None) -> Any:
     """Store; with `align` (bytes, must be true) past the caches, for data that is not read again soon."""
 

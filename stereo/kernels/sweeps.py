@@ -75,6 +75,7 @@ from stereo.kernels.simd import (
     minimum,
     odd_bytes,
     pointer,
+    prefetch,
     reduce_minimum,
     set_element,
     set_word,
@@ -95,6 +96,8 @@ _UNROLLED = 4
 """up to this many vectors per pixel the loop over them is unrolled (one compilation each); beyond, one kernel serves all"""
 STATE_MARGIN = 64
 """slots of a diagonal path's state beyond the width: rows that may be in work at once"""
+_PREFETCHED = 16
+"""pixels between asking for stored sums and adding to them"""
 LEAST_MARGIN = GROUP
 """entries before the first pixel's in a row of path minima"""
 
@@ -231,6 +234,8 @@ def _build(variant: Variant) -> Any:
         forward = dy > 0
         back = 0 if forward else 1  # the penalty between two pixels is stored with the lower (or right) one
         dx = 1 if forward else -1
+        ahead = dx * _PREFETCHED * size
+        right_lines = -(-right_planes * plane_stride // LANES // (-(-width // GROUP)))
         none = splat8(255)
         zero = splat8(0)
         zero16 = splat16(0)
@@ -275,6 +280,15 @@ def _build(variant: Variant) -> Any:
                 x0 = s0 if forward else width - 1 - s0
                 if claimed > 0:
                     wait_for(progress, r * COUNTER_STRIDE, min(s1 + 1, width), give_way)
+                # the planes of the next row: streams too short for the processor to foresee
+                for p in range(left_planes + 1):
+                    prefetch(left, left_row + dy * (left_planes + 1) * width + p * width + x0)
+                if adaptive:
+                    for k in range(4):
+                        prefetch(penalty, (y + dy) * penalty_stride + k * penalty_plane + x0)
+                at = right_row + dy * right_planes * plane_stride + (s0 // GROUP) * right_lines * LANES
+                for k in range(right_lines):
+                    prefetch(right, at + k * LANES)
                 # what the pixels of the group need to know
                 for p in range(left_planes + 1):
                     store8(block, KNOWN + p * LANES, _known(left, left_row + p * width + x0, forward))
@@ -472,6 +486,8 @@ def _build(variant: Variant) -> Any:
                                     even = add(even, even_bytes(two))
                                     odd = add(odd, odd_bytes(two))
                                 if final:
+                                    prefetch(sums, so + ahead + e)
+                                    prefetch(sums, so + ahead + e + WIDE_LANES)
                                     even = add(even, load16(sums, so + e))
                                     odd = add(odd, load16(sums, so + e + WIDE_LANES))
                                     if adaptive:
@@ -492,6 +508,7 @@ def _build(variant: Variant) -> Any:
                                 if diagonals:
                                     total = add(one, two)
                                 if final:
+                                    prefetch(sums, so + ahead + e)
                                     total = add_saturated(total, load8(sums, so + e))
                                     if masked:
                                         total = bit_or(total, outside)
