@@ -56,13 +56,11 @@ def _shuffle(indices: list[int], *, result: Any = None, fill: int | None = None)
 
 
 # A shift repeats the edge lane: with one or two vectors per pixel it then holds the label itself or its other neighbour, which
-# changes no minimum. With more vectors nothing may come in.
+# changes no minimum. With more vectors `first_negative` or `last_negative` keeps it out of a maximum.
 repeat_up = _shuffle([0, *range(LANES - 1)])
 """lane i <- x[i - 1], lane 0 <- x[0]"""
 repeat_down = _shuffle([*range(1, LANES), LANES - 1])
 """lane i <- x[i + 1], the last lane <- itself"""
-zero_up = _shuffle([LANES, *range(LANES - 1)], fill=0)
-zero_down = _shuffle([*range(1, LANES), LANES], fill=0)
 repeat_up16 = _shuffle([0, *range(WIDE_LANES - 1)])
 repeat_down16 = _shuffle([*range(1, WIDE_LANES), WIDE_LANES - 1])
 
@@ -220,20 +218,20 @@ def differing_bits(typing_context: Any, x: Any, y: Any, mask: Any) -> Any:
     return x(x, y, mask), lambda context, b, signature, args: b.and_(b.xor(args[0], args[1]), b.not_(args[2]))
 
 
-def _edge(t: Vector, lane: int) -> Any:
+def _edge(t: Vector, lane: int, value: int) -> Any:
     @intrinsic
     def constant(typing_context: Any) -> Any:
         v = _llvm(t)
-        return t(), lambda context, b, signature, args: ir.Constant(
-            v, [2**v.element.width - 1 if i == lane else 0 for i in range(v.count)]
-        )
+        return t(), lambda context, b, signature, args: ir.Constant(v, [value if i == lane else 0 for i in range(v.count)])
 
     return constant
 
 
-first_none, last_none = _edge(U8, 0), _edge(U8, LANES - 1)
+first_none, last_none = _edge(U8, 0, 255), _edge(U8, LANES - 1, 255)
 """all ones in one lane, 0 elsewhere"""
-first_none16, last_none16 = _edge(U16, 0), _edge(U16, WIDE_LANES - 1)
+first_none16, last_none16 = _edge(U16, 0, 65535), _edge(U16, WIDE_LANES - 1, 65535)
+first_negative, last_negative = _edge(U8, 0, 128), _edge(U8, LANES - 1, 128)
+"""the sign bit in one lane"""
 
 
 def _ordered(quarter: int) -> Any:

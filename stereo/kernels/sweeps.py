@@ -37,9 +37,11 @@ from stereo.kernels.block import KNOWN, LEAST, LEAST_ALONG, LINE_MINIMA, MINIMA,
 from stereo.kernels.lanes import (
     GROUP,
     differing_bits,
+    first_negative,
     four_times,
     four_times_reversed,
     larger,
+    last_negative,
     load_bytes,
     load_longs,
     minima_of_16,
@@ -53,8 +55,6 @@ from stereo.kernels.lanes import (
     words_1,
     words_2,
     words_3,
-    zero_down,
-    zero_up,
 )
 from stereo.kernels.planes import BIRCHFIELD_LIMIT
 from stereo.kernels.progress import COUNTER_STRIDE, claim, publish, wait_for
@@ -127,6 +127,17 @@ class Variant(NamedTuple):
 def _step(below: Any, here: Any, above: Any, p1: Any, cost: Any) -> Any:
     """Eq. 13 for 64 disparities: path costs from the U of the pixel before and the cost plus the largest P2."""
     return subtract(cost, larger(here, subtract(larger(below, above), p1)))
+
+
+@inlined
+def _up(values: Any, few: Any) -> Any:
+    """Every lane's lower neighbour in the vector before, where that is the last one of the pixel."""
+    return repeat_up(values) if few else bit_or(repeat_up(values), first_negative())
+
+
+@inlined
+def _down(values: Any, few: Any) -> Any:
+    return repeat_down(values) if few else bit_or(repeat_down(values), last_negative())
 
 
 @inlined
@@ -338,8 +349,8 @@ def _build(variant: Variant) -> Any:
                         e = (n - 1) * LANES
                         here_h = subtract_saturated(mh, load8(block, ROW))
                         end_h = subtract_saturated(mh, load8(block, ROW + e))
-                        below_h = repeat_up(end_h) if few else zero_up(end_h)
-                        top_h = repeat_down(here_h) if few else zero_down(here_h)
+                        below_h = _up(end_h, few)
+                        top_h = _down(here_h, few)
                         min_h = none
                         if final:
                             if wide:
@@ -417,8 +428,8 @@ def _build(variant: Variant) -> Any:
                         e = (n - 1) * LANES
                         here_v = subtract_saturated(mv, load8(vertical, ov))
                         end_v = subtract_saturated(mv, load8(vertical, ov + e))
-                        below_v = repeat_up(end_v) if few else zero_up(end_v)
-                        top_v = repeat_down(here_v) if few else zero_down(here_v)
+                        below_v = _up(end_v, few)
+                        top_v = _down(here_v, few)
                         min_v = none
                         if diagonals:
                             ma = repeat8(block, LEAST + LANES + 4 * i)
@@ -427,10 +438,10 @@ def _build(variant: Variant) -> Any:
                             here_b = subtract_saturated(mb, load8(antidiagonal, ob))
                             end_a = subtract_saturated(ma, load8(diagonal, oa + e))
                             end_b = subtract_saturated(mb, load8(antidiagonal, ob + e))
-                            below_a = repeat_up(end_a) if few else zero_up(end_a)
-                            below_b = repeat_up(end_b) if few else zero_up(end_b)
-                            top_a = repeat_down(here_a) if few else zero_down(here_a)
-                            top_b = repeat_down(here_b) if few else zero_down(here_b)
+                            below_a = _up(end_a, few)
+                            below_b = _up(end_b, few)
+                            top_a = _down(here_a, few)
+                            top_b = _down(here_b, few)
                             min_a = none
                             min_b = none
                         for b in range(n):
