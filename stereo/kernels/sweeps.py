@@ -137,7 +137,6 @@ def _up(values: Any, few: Any) -> Any:
 
 @inlined
 def _down(values: Any, few: Any) -> Any:
-    """The same for the upper neighbour."""
     return repeat_down(values) if few else bit_or(repeat_down(values), last_negative())
 
 
