@@ -10,7 +10,7 @@ import pytest
 from stereo import kernels
 from stereo.aggregation import aggregate
 from stereo.arena import Arena
-from stereo.kernels import planes, select
+from stereo.kernels import planes, select, sweeps
 from stereo.kernels.planes import Bytes, Mask
 from stereo.maps import INFORMING, Reason
 from stereo.matcher_input import GreyPair
@@ -140,6 +140,13 @@ def test_reason_bits_are_those_of_the_kernels() -> None:
     for reason in Reason:
         if reason is not Reason.BEYOND_INFINITY:  # set by depth, not by a kernel
             assert getattr(select, str(reason.name)) == reason.value
+
+
+def test_a_second_process_finds_the_sweeps_in_the_cache() -> None:
+    """What a kernel closes over is part of its key: plain numbers are the same in every process, functions made anew are not."""
+    flags = dict.fromkeys(("final", "gradient", "wide", "adaptive", "diagonals", "padded", "ranged"), True)
+    for cell in sweeps.kernel(2, **flags).py_func.__closure__:
+        assert isinstance(cell.cell_contents, int)
 
 
 def test_path_costs_fit_in_a_byte() -> None:

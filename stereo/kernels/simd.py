@@ -107,19 +107,21 @@ def advanced(typing_context: Any, array: Any, count: Any) -> Any:
     return types.CPointer(array.dtype)(array, types.intp), generate
 
 
-def local_vectors(count: int) -> Any:
-    """A function whose call gives room for `count` vectors; places known when compiling become registers."""
+@intrinsic(prefer_literal=True)
+def local_vectors(typing_context: Any, count: Any) -> Any:
+    """Room for a number of vectors that is known when compiling; places in it that are known too become registers.
 
-    @intrinsic
-    def room(typing_context: Any) -> Any:
-        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            place = cgutils.alloca_once(b, ir.ArrayType(_llvm(U8), max(count, 1)))
-            place.align = LANES
-            return b.bitcast(place, ir.IntType(8).as_pointer())
+    (A function made for a number would be new in every process, and with it the key of the kernel's cache.)
+    """
 
-        return types.CPointer(types.uint8)(), generate
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        place = cgutils.alloca_once(b, ir.ArrayType(_llvm(U8), max(count.literal_value, 1)))
+        place.align = LANES
+        return b.bitcast(place, ir.IntType(8).as_pointer())
 
-    return room
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    return types.CPointer(types.uint8)(count), generate
 
 
 def _loader(t: Vector) -> Any:

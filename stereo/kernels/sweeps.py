@@ -137,6 +137,7 @@ def _up(values: Any, few: Any) -> Any:
 
 @inlined
 def _down(values: Any, few: Any) -> Any:
+    """The same for the upper neighbour."""
     return repeat_down(values) if few else bit_or(repeat_down(values), last_negative())
 
 
@@ -181,7 +182,7 @@ def _build(variant: Variant) -> Any:
     right_planes = 8 if gradient else 5
     few = 0 < unrolled <= 2
     masked = padded or ranged
-    room, sum_room = local_vectors(unrolled), local_vectors(unrolled * (2 if wide else 1))
+    sum_vectors = unrolled * (2 if wide else 1)
     sum_bytes = 2 if wide else 1
     valid_at = KNOWN + left_planes * LANES
     penalties_h = valid_at + LANES
@@ -255,12 +256,16 @@ def _build(variant: Variant) -> Any:
         limit = splat8(BIRCHFIELD_LIMIT)
         lane_number = load8(padding, size)
         # the path along the row comes first: what the next pixel waits for is then on its way while the other paths are computed
-        costs = room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes))
-        along = room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + size)
-        masks = room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + 2 * size)
+        costs = local_vectors(unrolled) if unrolled > 0 else advanced(block, spare_at(n, sum_bytes))
+        along = local_vectors(unrolled) if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + size)
+        masks = local_vectors(unrolled) if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + 2 * size)
         # the right pixels in reach: sums and labels; behind what the end of a row needs
-        window = sum_room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + (3 + 2 * sum_bytes) * size)
-        names = sum_room() if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + (3 + 3 * sum_bytes) * size)
+        window = (
+            local_vectors(sum_vectors) if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + (3 + 2 * sum_bytes) * size)
+        )
+        names = (
+            local_vectors(sum_vectors) if unrolled > 0 else advanced(block, spare_at(n, sum_bytes) + (3 + 3 * sum_bytes) * size)
+        )
         line = line_at(n, sum_bytes)
         line_step = line_size(n, sum_bytes)
         while True:
