@@ -10,7 +10,7 @@ from calib.console import Parser, Progress, add_version, announce, parse_size, r
 from calib.errors import CalibrationError, UsageError
 
 if TYPE_CHECKING:
-    from calib.detect import BoardViews
+    from calib.detection import BoardViews
     from calib.rig import StereoRig
     from calib.solve import SolveResult
     from calib.target import Target

@@ -7,15 +7,15 @@ the quickest comes first, those that find boards under worse conditions follow.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from calib import corners
+from calib.detection import BoardViews, Detection, PairView
 from calib.errors import InputError, UsageError
-from calib.geometry import Array, frozen
+from calib.geometry import Array
 from calib.images import Image, read_image, to_grey
 from calib.target import Target
 
@@ -26,45 +26,6 @@ _MOST_THREADS = 8
 _SB = cv2.CALIB_CB_ACCURACY
 _CLASSIC = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
 _GUESSES = ((3, 3), (4, 3), (5, 4), (6, 4), (7, 5), (8, 5), (8, 6))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detection:
-    """A board's corners in one image."""
-
-    corners_uv: Array
-    """(N, 2) px, in the order of `Target.object_points` (for a symmetric board: in one of its `corner_orders`)"""
-    detector: str
-    """what found them: "classic", "sb", "sb-exhaustive", and "-x2" for twice the resolution"""
-
-    def __post_init__(self) -> None:
-        uv = np.array(self.corners_uv, np.float64)
-        if uv.ndim != 2 or uv.shape[1] != 2 or not np.isfinite(uv).all():
-            raise InputError(f"detection: corners_uv has shape {uv.shape}; it must be (N, 2) finite pixels")
-        frozen(uv)
-        object.__setattr__(self, "corners_uv", uv)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PairView:
-    """What the two cameras saw of the board at one moment."""
-
-    name: str
-    """for messages, e.g. "left01.png, right01.png" """
-    left: Detection | None
-    right: Detection | None
-    problem: str = ""
-    """why the pair cannot be used; empty when both images show the board"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BoardViews:
-    """The result of `detect_pairs`."""
-
-    pairs: tuple[PairView, ...]
-    left_size: tuple[int, int]
-    """(width, height) of the left images, px"""
-    right_size: tuple[int, int]
 
 
 def detect_board(image: Image, target: Target) -> Detection | None:
@@ -147,7 +108,7 @@ def detect_pairs(
         (a, why_a, _), (b, why_b, _) = found[2 * i], found[2 * i + 1]
         problem = "; ".join(f"{why} in {name}" for why, name in ((why_a, names[2 * i]), (why_b, names[2 * i + 1])) if why)
         pairs.append(PairView(f"{names[2 * i]}, {names[2 * i + 1]}", a, b, problem))
-    return BoardViews(tuple(pairs), sizes[0], sizes[1])
+    return BoardViews(tuple(pairs), sizes[0], sizes[1], target)
 
 
 def guess_board(image: Image) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from calib.adjust import COEFFICIENTS, MODELS, Corners, Joint, Mono, check_joint, rms_limit_px, solve_both
 from calib.corner_order import agree_on_order
-from calib.detect import Detection, PairView
+from calib.detection import Detection, PairView
 from calib.errors import CalibrationError, UsageError
 from calib.geometry import Array
 from calib.rig import StereoRig

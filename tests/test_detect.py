@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from calib import corners
 from calib.camera import Camera
-from calib.detect import Detection, detect_board, detect_pairs, guess_board
+from calib.detect import detect_board, detect_pairs, guess_board
+from calib.detection import Detection
 from calib.errors import InputError, UsageError
 from calib.geometry import Array, rotation_from_vector
 from calib.images import write_image
@@ -237,7 +238,7 @@ def test_a_detection_holds_finite_pixels_that_cannot_be_changed() -> None:
     found = Detection(np.zeros((4, 2)), "sb")
     with pytest.raises(ValueError, match="read-only"):
         found.corners_uv[0, 0] = 1.0
-    with pytest.raises(InputError, match=r"\(N, 2\)"):
+    with pytest.raises(InputError, match=r"\(M, 2\)"):
         Detection(np.zeros((4, 3)), "sb")
     with pytest.raises(InputError, match="finite"):
         Detection(np.full((4, 2), np.nan), "sb")

@@ -9,7 +9,8 @@ import pytest
 from calib.adjust import _one_thread, check_invertible
 from calib.camera import Camera
 from calib.corner_order import Pose, agree_on_order
-from calib.detect import Detection, PairView, detect_pairs
+from calib.detect import detect_pairs
+from calib.detection import Detection, PairView
 from calib.errors import CalibrationError, UsageError
 from calib.geometry import angle_deg, compose, rotation_from_vector
 from calib.images import find_images
