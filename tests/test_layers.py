@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Bottom to top. A folder is one room; its own files are ordered in turn.
 ROOMS = {
     "calib": "errors units files config_write config_read config console image_checks images image_lists geometry kannala_brandt camera covariance rig"
-    " rig_files target detection corners finders detect corner_order adjust fit solve rectification_checks rectification synthetic"
+    " rig_files markers kalibr_board target board_drawing detection corners finders detect corner_order adjust fit solve rectification_checks rectification synthetic"
     " describe report cli",
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
     "calib.finders": "found prepare chessboard __init__",

@@ -52,7 +52,7 @@ def test_a_board_in_words_reads_back_as_itself(text: str) -> None:
         ("chessboard:900x6:25mm", "900 columns of inner corners"),
         ("chessboard:9x6:0mm", "a square of 0 m"),
         ("chessboard:9x6:25m", "between 0.0001 and 10 m"),
-        ("charuco:9x6:25mm", "unknown kind of board 'charuco'"),
+        ("haruco:9x6x25mm:1", "unknown kind of board 'haruco'; did you mean 'charuco'?"),
     ],
 )
 def test_mistakes_are_named_with_what_would_be_right(text: str, what: str) -> None:
