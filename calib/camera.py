@@ -1,14 +1,22 @@
-"""`Camera`: a pinhole with radial, tangential and thin-prism distortion (OpenCV's model and order of coefficients)."""
+"""`Camera`: a pinhole with radial, tangential and thin-prism distortion, or a fisheye lens (OpenCV's orders of coefficients)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calib.errors import CalibrationError
 from calib.geometry import Array, frozen
+from calib.kannala_brandt import distorted_angle, fold_angle_rad, undistorted_angle
 
+COEFFICIENT_NAMES = {
+    "radtan": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4"),
+    "fisheye": ("k1", "k2", "k3", "k4"),
+}
+"""of each lens model: `radtan` is OpenCV's pinhole, `fisheye` that of Kannala and Brandt"""
 COEFFICIENT_COUNTS = (0, 4, 5, 8, 12)
+"""of a pinhole; a fisheye has four"""
+_LARGEST_COEFFICIENT = 1e50  # products of them stay finite
 _UNPROJECT_ITERATIONS = 50
 _UNPROJECT_TOLERANCE = 1e-13
 _BISECTIONS = 40
@@ -22,7 +30,8 @@ class Camera:
     Raises
     ------
     CalibrationError
-        A value that is not finite, a focal length <= 0, a size below 1, or a coefficient count not in 0, 4, 5, 8, 12.
+        A value that is not finite, a focal length <= 0, a size below 1, an unknown model, or a coefficient count that the model
+        does not have.
     """
 
     width: int
@@ -35,7 +44,9 @@ class Camera:
     """principal point, px"""
     centre_y_px: float
     distortion: Array
-    """(0 | 4 | 5 | 8 | 12,): k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4]]], as OpenCV orders them"""
+    """in OpenCV's order; radtan (0 | 4 | 5 | 8 | 12,): k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4]]]; fisheye (4,): k1 k2 k3 k4"""
+    model: str = "radtan"
+    """lens model: "radtan" (pinhole with radial, tangential and thin-prism terms) or "fisheye" (`calib.kannala_brandt`)"""
 
     def __post_init__(self) -> None:
         distortion = np.array(self.distortion, np.float64).reshape(-1)
@@ -53,17 +64,24 @@ class Camera:
             if name.startswith("focal") and value <= 0.0:
                 raise CalibrationError(f"camera: {name} is {value:g}; a focal length must be > 0")
             object.__setattr__(self, name, value)
-        if len(distortion) not in COEFFICIENT_COUNTS:
+        if self.model not in COEFFICIENT_NAMES:
+            raise CalibrationError(f"camera: model is {self.model!r}; known lens models are {', '.join(COEFFICIENT_NAMES)}")
+        if self.is_fisheye and len(distortion) != 4:
+            raise CalibrationError(f"camera: {len(distortion)} distortion coefficients; a fisheye has exactly 4: k1 k2 k3 k4")
+        if not self.is_fisheye and len(distortion) not in COEFFICIENT_COUNTS:
             raise CalibrationError(
                 f"camera: {len(distortion)} distortion coefficients; a pinhole has {', '.join(map(str, COEFFICIENT_COUNTS))}"
-                " (four fisheye coefficients belong to another model)"
             )
         if not np.isfinite(distortion).all():
             raise CalibrationError(f"camera: distortion is {distortion.tolist()}; every coefficient must be finite")
+        if np.abs(distortion).max(initial=0.0) > _LARGEST_COEFFICIENT:
+            raise CalibrationError(
+                f"camera: distortion is {distortion.tolist()}; no coefficient may exceed {_LARGEST_COEFFICIENT:g}"
+            )
 
     @classmethod
-    def from_matrix(cls, K: ArrayLike, distortion: ArrayLike, size: tuple[int, int]) -> "Camera":
-        """From a 3 x 3 matrix, coefficients and (width, height); a skew is refused, needless zero coefficients are dropped."""
+    def from_matrix(cls, K: ArrayLike, distortion: ArrayLike, size: tuple[int, int], model: str = "radtan") -> "Camera":
+        """From a 3 x 3 matrix, coefficients and (width, height); a skew is refused, a pinhole's needless zeros are dropped."""
         m = np.asarray(K, np.float64)
         if m.shape != (3, 3) or not np.isfinite(m).all():
             raise CalibrationError(f"camera matrix: shape {m.shape} with values {m.tolist()}; it must be 3 x 3 and finite")
@@ -71,11 +89,12 @@ class Camera:
         if np.abs(lower).max() > 1e-9 or abs(m[0, 1]) > 1e-6 * abs(m[0, 0]):
             raise CalibrationError(f"camera matrix {m.tolist()}: must be [fx 0 cx; 0 fy cy; 0 0 1]; a skew is not supported")
         d = np.asarray(distortion, np.float64).reshape(-1)
-        while len(d) and d[-1] == 0.0 and len(d) not in COEFFICIENT_COUNTS:
-            d = d[:-1]
-        if not d.any():
-            d = d[:0]
-        return cls(size[0], size[1], m[0, 0], m[1, 1], m[0, 2], m[1, 2], d)
+        if model == "radtan":  # a fisheye with four zeros still bends: theta_d = theta
+            while len(d) and d[-1] == 0.0 and len(d) not in COEFFICIENT_COUNTS:
+                d = d[:-1]
+            if not d.any():
+                d = d[:0]
+        return cls(size[0], size[1], m[0, 0], m[1, 1], m[0, 2], m[1, 2], d, model)
 
     @property
     def K(self) -> Array:
@@ -87,6 +106,30 @@ class Camera:
         """(width, height), px."""
         return self.width, self.height
 
+    @property
+    def is_fisheye(self) -> bool:
+        """True for the model of Kannala and Brandt, which sees beyond 90 degrees from the axis."""
+        return self.model == "fisheye"
+
+    @property
+    def coefficient_names(self) -> tuple[str, ...]:
+        """Name of each entry of `distortion`."""
+        return COEFFICIENT_NAMES[self.model][: len(self.distortion)]
+
+    @property
+    def view_deg(self) -> tuple[float, float]:
+        """Width and height of the field of view along the row and the column of the principal point, degrees, up to 360.
+
+        Where the image reaches beyond the lens's monotone range the view ends at `fold_angle_rad`.
+        """
+        u, v = self.centre_x_px, self.centre_y_px
+        edges = np.array([[0.0, v], [self.width - 1.0, v], [u, 0.0], [u, self.height - 1.0]])
+        rays = self.unproject(edges)
+        angles = np.arctan2(rays[[0, 1, 2, 3], [0, 0, 1, 1]], rays[:, 2])
+        sides = np.sign([edges[0, 0] - u, edges[1, 0] - u, edges[2, 1] - v, edges[3, 1] - v])
+        left, right, top, bottom = np.degrees(np.where(np.isfinite(angles), angles, sides * self.fold_angle_rad())).tolist()
+        return right - left, bottom - top
+
     def project(self, points_xyz: ArrayLike) -> Array:
         """Pixels of points in the camera's frame (x right, y down, z forward; any unit).
 
@@ -96,20 +139,16 @@ class Camera:
 
         Returns
         -------
-        (..., 2) array, px; NaN where z <= 0 and where the radial distortion has folded back, since the lens cannot see such a
-        point there. (OpenCV, "Camera Calibration and 3D Reconstruction", detailed description.)
+        (..., 2) array, px; NaN where the lens cannot see a point: beyond the fold of its distortion (`fold_angle_rad`), which
+        for a pinhole leaves out z <= 0. (OpenCV, "Camera Calibration and 3D Reconstruction", detailed description; for the
+        fisheye see `calib.kannala_brandt`.)
         """
         p = np.asarray(points_xyz, np.float64)
-        z = np.where(p[..., 2] > 0.0, p[..., 2], np.nan)
-        xy = p[..., :2] / z[..., None]
-        limit = self.fold_radius()
-        if np.isfinite(limit):
-            xy = np.where((xy * xy).sum(-1, keepdims=True) < limit * limit, xy, np.nan)
-        xy = self._distort(xy)
+        xy = self._fisheye_project(p) if self.is_fisheye else self._pinhole_project(p)
         return np.stack([self.focal_x_px * xy[..., 0] + self.centre_x_px, self.focal_y_px * xy[..., 1] + self.centre_y_px], -1)
 
     def unproject(self, uv: ArrayLike) -> Array:
-        """Directions (x, y, 1) seen by pixels: the inverse of `project`, by Newton's method on the distortion.
+        """Directions seen by pixels: the inverse of `project`, by Newton's method on the distortion.
 
         Parameters
         ----------
@@ -117,22 +156,38 @@ class Camera:
 
         Returns
         -------
-        (..., 3) array; NaN where the distortion cannot be inverted (outside the lens's monotone range).
+        (..., 3) array: (x, y, 1) for a pinhole, unit vectors for a fisheye, whose z may be negative; NaN where the distortion
+        cannot be inverted (outside the lens's monotone range).
         """
         q = np.asarray(uv, np.float64)
         target = np.stack(
             [(q[..., 0] - self.centre_x_px) / self.focal_x_px, (q[..., 1] - self.centre_y_px) / self.focal_y_px], -1
         )
+        if self.is_fisheye:
+            return self._fisheye_unproject(target)
         xy = target.copy()
         if len(self.distortion):
             xy = self._undistort(target)
         return np.concatenate([xy, np.where(np.isfinite(xy).all(-1, keepdims=True), 1.0, np.nan)], -1)
 
-    def fold_radius(self) -> float:
-        """Tangent of the angle at which the radial distortion stops growing (infinite where it never does).
+    def fold_angle_rad(self) -> float:
+        """Angle from the axis at which the image radius stops growing: the lens sees what lies within it, and nothing beyond.
 
-        The smallest positive root of d/dr [r N(r^2) / D(r^2)], or of D itself.
+        At most pi / 2 for a pinhole and pi for a fisheye. Tangential and thin-prism terms are left out.
         """
+        if self.is_fisheye:
+            return fold_angle_rad(self.distortion)
+        return float(np.arctan(self.fold_radius()))
+
+    def fold_radius(self) -> float:
+        """Tangent of the angle at which the radial distortion stops growing; infinite where it never does before 90 degrees.
+
+        Of a pinhole: the smallest positive root of d/dr [r N(r^2) / D(r^2)], or of D itself. `fold_angle_rad` tells the fold of
+        a fisheye beyond 90 degrees too.
+        """
+        if self.is_fisheye:
+            angle = fold_angle_rad(self.distortion)
+            return float(np.tan(angle)) if angle < np.arctan(_WIDEST_TANGENT) else float("inf")
         if not len(self.distortion):
             return float("inf")
         k1, k2, _, _, k3, k4, k5, k6, *_ = self._coefficients()
@@ -158,13 +213,33 @@ class Camera:
         sx, sy = width / self.width, height / self.height
         fx, fy = self.focal_x_px * sx, self.focal_y_px * sy
         cx, cy = (self.centre_x_px + 0.5) * sx - 0.5, (self.centre_y_px + 0.5) * sy - 0.5
-        return Camera(width, height, fx, fy, cx, cy, self.distortion)
+        return Camera(width, height, fx, fy, cx, cy, self.distortion, self.model)
 
     def crop(self, x0: int, y0: int, width: int, height: int) -> "Camera":
         """The camera of the window [x0, x0 + width) x [y0, y0 + height); the window may lie partly outside (padding)."""
-        return Camera(
-            width, height, self.focal_x_px, self.focal_y_px, self.centre_x_px - x0, self.centre_y_px - y0, self.distortion
-        )
+        return replace(self, width=width, height=height, centre_x_px=self.centre_x_px - x0, centre_y_px=self.centre_y_px - y0)
+
+    def _fisheye_project(self, p: Array) -> Array:
+        """Distorted position in units of the focal length: theta_d along the direction of (x, y)."""
+        r = np.hypot(p[..., 0], p[..., 1])
+        theta = np.arctan2(r, p[..., 2])
+        is_seen = (theta < fold_angle_rad(self.distortion)) & ((r > 0.0) | (p[..., 2] > 0.0)) & np.isfinite(p).all(-1)
+        along = np.where(is_seen[..., None], p[..., :2], np.nan) / np.where(r > 0.0, r, 1.0)[..., None]
+        return np.asarray(along * distorted_angle(theta, self.distortion)[..., None])
+
+    def _fisheye_unproject(self, target: Array) -> Array:
+        theta_d = np.hypot(target[..., 0], target[..., 1])
+        theta = undistorted_angle(theta_d, self.distortion)
+        along = target / np.where(theta_d > 0.0, theta_d, 1.0)[..., None]
+        return np.concatenate([along * np.sin(theta)[..., None], np.cos(theta)[..., None]], -1)
+
+    def _pinhole_project(self, p: Array) -> Array:
+        z = np.where(p[..., 2] > 0.0, p[..., 2], np.nan)
+        xy = p[..., :2] / z[..., None]
+        limit = self.fold_radius()
+        if np.isfinite(limit):
+            xy = np.where((xy * xy).sum(-1, keepdims=True) < limit * limit, xy, np.nan)
+        return self._distort(xy)
 
     def _coefficients(self) -> list[float]:
         d = np.zeros(12)
