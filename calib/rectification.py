@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from calib.camera import Camera
 from calib.errors import CalibrationError, UsageError
 from calib.geometry import Array, frozen
-from calib.rectification_checks import check_arrangement, check_axes, check_common_view, check_image, mean_axis
+from calib.rectification_checks import check_arrangement, check_axes, check_common_view, check_image, check_lenses, mean_axis
 from calib.rig import Image, Mask, RectifiedPair, StereoRig
 
 Interpolation = Literal["lanczos", "cubic", "linear"]
@@ -144,6 +144,7 @@ def plan_rectification(
 
     The rectified images keep the resolution of the photos. Each has its own principal point in x, so that what the camera sees
     stays centred: a rig whose cameras are turned inwards gets disparities of both signs around the distance at which they meet.
+    The rectified rig has no covariance: that of `rig` is about other parameters.
 
     Parameters
     ----------
@@ -164,7 +165,8 @@ def plan_rectification(
     Raises
     ------
     CalibrationError
-        A rig that is vertical, swapped, one behind the other, turned too far inwards, or whose views hardly overlap.
+        A rig with a fisheye lens, or one that is vertical, swapped, one behind the other, turned too far inwards, or whose views
+        hardly overlap.
     UsageError
         A focal length, size or interpolation that is impossible.
     """
@@ -174,6 +176,7 @@ def plan_rectification(
         valid = np.ones((rig.left.height, rig.left.width), np.bool_)
         frozen(valid)
         return Rectification(rig, rig, np.eye(3), np.eye(3), None, None, valid, valid, interpolation)
+    check_lenses(rig)
     check_arrangement(rig)
     R_rect_left, R_rect_right = _rotations(rig)
     check_axes(R_rect_left, R_rect_right)
@@ -221,6 +224,7 @@ def _rectified_rig(rig: StereoRig, R_left: Array, R_right: Array, focal_px: floa
         R_right_left=np.eye(3),
         t_right_left_m=np.array([-rig.baseline_m, 0.0, 0.0]),
         provenance=provenance,
+        covariance=None,
     )
 
 

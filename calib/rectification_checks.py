@@ -13,6 +13,16 @@ _MIN_COMMON = 0.2  # share of the smaller view that the other sees too, at the b
 _MIN_FILLED = 0.1  # share of a rectified image that holds content
 
 
+def check_lenses(rig: StereoRig) -> None:
+    """Refuse lenses whose view no flat image can hold."""
+    for side, camera in (("left", rig.left), ("right", rig.right)):
+        if camera.is_fisheye:
+            raise CalibrationError(
+                f"rig: the {side} camera has a fisheye lens: rectification of fisheye lenses is not available yet, only that of"
+                " pinholes (model: radtan); if the view is below 120 degrees, calibrate again with --model radtan8"
+            )
+
+
 def check_arrangement(rig: StereoRig) -> None:
     """Refuse rigs that are not left-and-right, and cameras that are turned about their axes: nothing is rotated in silence."""
     x, y, z = (float(v) for v in rig.centre_right_m)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from calib.camera import Camera
-from calib.errors import CalibrationError, InputError
-from calib.geometry import Array, frozen, orthonormality_error
+from calib.covariance import RigCovariance, parameter_names
+from calib.errors import CalibrationError, InputError, UsageError
+from calib.geometry import Array, frozen, orthonormality_error, rotation_from_vector
 
 _RECTIFIED_TOLERANCE = 1e-9
 _ROTATION_TOLERANCE = 1e-6
@@ -26,7 +27,7 @@ class StereoRig:
     Raises
     ------
     CalibrationError
-        Values that are not finite, a matrix that is no rotation, or a baseline of zero length.
+        Values that are not finite, a matrix that is no rotation, a baseline of zero length, or a covariance of other parameters.
     """
 
     left: Camera
@@ -37,6 +38,8 @@ class StereoRig:
     """(3,) metres; a normal rig (right camera to the right) has x < 0"""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """where the numbers come from, in words: tool, date, source file, rms ..."""
+    covariance: RigCovariance | None = None
+    """how certain all numbers are, in the order of `parameter_names`; None where that is not known"""
 
     def __post_init__(self) -> None:
         R = np.array(self.R_right_left, np.float64)
@@ -57,6 +60,8 @@ class StereoRig:
             raise CalibrationError(
                 f"rig: the baseline is {float(np.linalg.norm(t)):g} m; two cameras in one place give no depth (limit 1e-9 m)"
             )
+        if self.covariance is not None:
+            _check_names(self.covariance.names, self.parameter_names)
         frozen(R)
         frozen(t)
         object.__setattr__(self, "R_right_left", R)
@@ -72,6 +77,53 @@ class StereoRig:
     def centre_right_m(self) -> Array:
         """(3,) the right camera's centre in the left camera's frame, metres."""
         return np.asarray(-self.R_right_left.T @ self.t_right_left_m)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """(P,) names of all numbers of this rig: the order of `covariance` and of `perturbed`."""
+        return parameter_names(self.left, self.right)
+
+    def sigma(self, name: str) -> float | None:
+        """Standard deviation of a number by its name, in the name's unit; None without a covariance.
+
+        Raises
+        ------
+        CalibrationError
+            A name that is not among `parameter_names`.
+        """
+        return None if self.covariance is None else self.covariance.sigma(name)
+
+    @property
+    def baseline_sigma_m(self) -> float | None:
+        """Standard deviation of `baseline_m`, metres: sqrt(J C J^T) with J = t / |t|; None without a covariance."""
+        if self.covariance is None:
+            return None
+        J = self.t_right_left_m / self.baseline_m
+        return math.sqrt(max(0.0, float(J @ self.covariance.block(("t_x_m", "t_y_m", "t_z_m")) @ J)))
+
+    def perturbed(self, step: ArrayLike) -> "StereoRig":
+        """The rig whose numbers differ by `step`, without covariance: for derivatives, and for drawing rigs from a covariance.
+
+        Parameters
+        ----------
+        step : (P,) array
+            In the order of `parameter_names`. Added to intrinsics and translation; the rotation becomes exp([w]x) R_right_left.
+
+        Raises
+        ------
+        UsageError
+            A step of another length or not finite.
+        CalibrationError
+            The step leads to an impossible rig.
+        """
+        d = np.asarray(step, np.float64)
+        names = self.parameter_names
+        if d.shape != (len(names),) or not np.isfinite(d).all():
+            raise UsageError(f"step of shape {d.shape}; it must be {len(names)} finite numbers: {', '.join(names)}")
+        split = 4 + len(self.left.distortion)
+        left, right = _moved(self.left, d[:split]), _moved(self.right, d[split:-6])
+        R, t = rotation_from_vector(d[-6:-3]) @ self.R_right_left, self.t_right_left_m + d[-3:]
+        return replace(self, left=left, right=right, R_right_left=R, t_right_left_m=t, covariance=None)
 
     @property
     def is_rectified(self) -> bool:
@@ -108,14 +160,18 @@ class StereoRig:
         """The rig of images resized by about `factor` to whole pixels; see `Camera.scale`, whose sizes to use.
 
         With s = new width / old width a rectified rig's disparities, focal length and doffs are multiplied by s: depth is
-        unchanged.
+        unchanged. The covariance is scaled as focal lengths and principal points are.
 
         Raises
         ------
         CalibrationError
             The images of a rectified rig differ in size, and rounding would scale them differently: crop one of them first.
         """
-        scaled = replace(self, left=self.left.scale(factor), right=self.right.scale(factor))
+        left, right = self.left.scale(factor), self.right.scale(factor)
+        covariance = self.covariance
+        if covariance is not None:
+            covariance = covariance.scaled([*_factors(self.left, left), *_factors(self.right, right), *np.ones(6)])
+        scaled = replace(self, left=left, right=right, covariance=covariance)
         if self.is_rectified and not scaled.is_rectified:
             sides = (self.left, scaled.left), (self.right, scaled.right)
             sizes = [f"{old.width} x {old.height} to {new.width} x {new.height} px" for old, new in sides]
@@ -128,7 +184,8 @@ class StereoRig:
     def crop(self, x0: int, y0: int, width: int, height: int, *, x0_right: int | None = None) -> "StereoRig":
         """The rig of images cropped to a window of `width` x `height` at (x0, y0), the right one at (x0_right, y0).
 
-        With k = x0 - x0_right a rectified rig's disparities become d - k and its doffs becomes doffs + k: depth is unchanged.
+        With k = x0 - x0_right a rectified rig's disparities become d - k and its doffs becomes doffs + k: depth is unchanged,
+        and so is the covariance.
         """
         right = self.right.crop(x0 if x0_right is None else x0_right, y0, width, height)
         return replace(self, left=self.left.crop(x0, y0, width, height), right=right)
@@ -179,6 +236,31 @@ class RectifiedPair:
             array = np.ascontiguousarray(getattr(self, name)).view()
             frozen(array)
             object.__setattr__(self, name, array)
+
+
+def _moved(camera: Camera, step: Array) -> Camera:
+    """A camera with a step added to focal lengths, principal point and coefficients."""
+    fx, fy, cx, cy = np.array([camera.focal_x_px, camera.focal_y_px, camera.centre_x_px, camera.centre_y_px]) + step[:4]
+    return Camera(camera.width, camera.height, fx, fy, cx, cy, camera.distortion + step[4:], camera.model)
+
+
+def _factors(old: Camera, new: Camera) -> list[float]:
+    """What scaling multiplies the steps of each number of a camera by; the half pixel in c' = (c + 0.5) s - 0.5 drops out."""
+    sx, sy = new.width / old.width, new.height / old.height
+    return [sx, sy, sx, sy, *[1.0] * len(old.distortion)]
+
+
+def _check_names(given: tuple[str, ...], needed: tuple[str, ...]) -> None:
+    if given == needed:
+        return
+    missing, unknown = [n for n in needed if n not in given], [n for n in given if n not in needed]
+    what = "; ".join(
+        f"{words}: {', '.join(each)}" for words, each in (("missing", missing), ("not of this rig", unknown)) if each
+    )
+    raise CalibrationError(
+        f"rig: the covariance has {len(given)} parameters, and the rig has {len(needed)}; {what or 'their order differs'}; they"
+        f" must be {', '.join(needed)}"
+    )
 
 
 def _refuse_not_finite(name: str, image: Image, valid: Mask) -> None:
