@@ -83,15 +83,19 @@ class StereoRig:
         """(P,) names of all numbers of this rig: the order of `covariance` and of `perturbed`."""
         return parameter_names(self.left, self.right)
 
-    def sigma(self, name: str) -> float | None:
-        """Standard deviation of a number by its name, in the name's unit; None without a covariance.
+    def sigma(self, name: str) -> float:
+        """Standard deviation of a number by its name, in the name's unit; NaN without a covariance.
 
         Raises
         ------
         CalibrationError
             A name that is not among `parameter_names`.
         """
-        return None if self.covariance is None else self.covariance.sigma(name)
+        if self.covariance is not None:
+            return self.covariance.sigma(name)
+        if name not in self.parameter_names:
+            raise CalibrationError(f"rig: there is no parameter {name!r}; known: {', '.join(self.parameter_names)}")
+        return math.nan
 
     @property
     def baseline_sigma_m(self) -> float | None:

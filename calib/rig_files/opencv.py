@@ -19,6 +19,11 @@ _MATRIX_NAMES = ("m", "k", "cm", "cameramatrix", "intrinsics", "intrinsicmatrix"
 _DISTORTION_NAMES = ("d", "dist", "distcoeffs", "distcoeff", "distortion", "distortioncoefficients", "distortioncoeffs")
 _ROTATION_NAMES = ("r", "rotation", "rotationmatrix", "rmat")
 _TRANSLATION_NAMES = ("t", "translation", "translationvector", "tvec")
+_MODEL_NAMES = ("distortionmodel", "lensmodel")
+_MODELS = {
+    "radtan": ("radtan", "pinhole", "plumbbob", "rationalpolynomial", "rational", "brownconrady", "opencv"),
+    "fisheye": ("fisheye", "equidistant", "kannalabrandt", "kannalabrandt4", "kb4"),
+}
 _LARGEST_TANGENTIAL = 0.05
 
 
@@ -27,7 +32,8 @@ def parse_opencv(text: str, path: Path, given: Given) -> StereoRig:
 
     Names may be M1 D1 M2 D2 R T, K1 .., cameraMatrix1 distCoeffs1 .., with `_left` and `_right`, and so on. The numbers may lie
     in one file, or in `intrinsics.*` and `extrinsics.*` beside each other. Such files seldom state the image size and never the
-    unit: both must then be given. Rectification results (R1 R2 P1 P2 Q) are ignored: they are computed anew.
+    unit: both must then be given. Rectification results (R1 R2 P1 P2 Q) are ignored: they are computed anew. The lens is a
+    pinhole unless the file says otherwise (`distortion_model: fisheye` or `equidistant`, `fisheye_model: 1`).
 
     Raises
     ------
@@ -42,14 +48,23 @@ def parse_opencv(text: str, path: Path, given: Given) -> StereoRig:
         distortions = [_find(entries, _with_side(_DISTORTION_NAMES, side), "distortion", path) for side in _SIDES]
         rotation = _find(entries, _ROTATION_NAMES, "rotation R", path)
         translation = _find(entries, _TRANSLATION_NAMES, "translation T", path)
+        models = [_lens_model(entries, side) for side in _SIDES]
         size = _size(entries)
     width_height = choose_size(path, size, given)
     unit = entries.get("unit", entries.get("units"))
     per_metre = choose_unit(path, unit if isinstance(unit, str) else None, given)
     with named(path):
-        cameras = [Camera.from_matrix(k, _pinhole(d), width_height) for k, d in zip(matrices, distortions, strict=True)]
+        for d, model in zip(distortions, models, strict=True):
+            if model is None:
+                _refuse_fisheye(d.reshape(-1))
+        cameras = [
+            Camera.from_matrix(k, d, width_height, model or "radtan")
+            for k, d, model in zip(matrices, distortions, models, strict=True)
+        ]
         R = rotation_from_vector(rotation) if rotation.size == 3 else rotation
         R, notes = rounded_rotation(R)
+        if any(model is None and d.size == 4 and d.any() for d, model in zip(distortions, models, strict=True)):
+            notes["lens model"] = "four coefficients taken as k1 k2 p1 p2 of a pinhole; the file names no lens model"
         return StereoRig(
             cameras[0], cameras[1], R, translation.reshape(-1) / per_metre, {"source": f"OpenCV file {path.name}", **notes}
         )
@@ -126,11 +141,25 @@ def _size(entries: dict[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def _pinhole(distortion: Array) -> Array:
-    d = distortion.reshape(-1)
+def _lens_model(entries: dict[str, Any], side: tuple[str, ...]) -> str | None:
+    """The lens model that a file states for a camera, by our name; None where it states none."""
+    for name in (*_with_side(_MODEL_NAMES, side), *_MODEL_NAMES):
+        if name not in entries:
+            continue
+        word = re.sub("[^a-z0-9]", "", str(entries[name]).lower())
+        for model, words in _MODELS.items():
+            if word in words:
+                return model
+        known = ", ".join(each for words in _MODELS.values() for each in words)
+        raise CalibrationError(f"{name} is {str(entries[name])[:40]!r}; known lens models are {known}")
+    flags = [entries.get(name) for name in ("fisheyemodel", "fisheye")]
+    return "fisheye" if any(isinstance(flag, float) and flag != 0.0 for flag in flags) else None
+
+
+def _refuse_fisheye(d: Array) -> None:
+    """Four coefficients that no pinhole has, in a file that names no lens model."""
     if len(d) == 4 and np.abs(d[2:]).max() > _LARGEST_TANGENTIAL:
         raise CalibrationError(
             f"distortion {d.tolist()}: as a pinhole its tangential part would be above {_LARGEST_TANGENTIAL:g}, so these look"
-            " like the four coefficients of a fisheye lens, which is not supported"
+            " like the four coefficients of a fisheye lens; if they are, add the line 'distortion_model: fisheye' to the file"
         )
-    return d
