@@ -12,7 +12,8 @@ ROOMS = {
     " rig_files markers kalibr_board target board_drawing detection corners finders detect corner_order adjust fit solve rectification_checks rectification synthetic"
     " describe report cli",
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
-    "calib.finders": "found prepare chessboard __init__",
+    "calib.finders": "found prepare saddle markers chessboard marked circles guess __init__",
+    "calib.board_drawing": "pattern raster page pdf svg png sheet __init__",
     "calib.synthetic": "texture scene render board rigs capture demo __init__",
     "stereo": "maps drawing picture map_files encodings settings kernels memory workspace arena threads matcher_input"
     " aggregation selection speckles second_pass subpixel confidence dense row_residual"

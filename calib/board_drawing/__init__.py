@@ -1,0 +1,4 @@
+"""Boards to print and to render: `draw_board` writes PDF, SVG or PNG at exact scale, `board_image` gives pixels."""
+
+from calib.board_drawing.raster import BoardImage as BoardImage
+from calib.board_drawing.raster import board_image as board_image
