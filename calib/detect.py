@@ -1,24 +1,41 @@
 """Find the board in the images of a capture, several at a time."""
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from calib import video
+from calib.capture_checks import leave_out
 from calib.detection import BoardViews, Detection, PairView
-from calib.errors import InputError, UsageError
+from calib.detection_cache import DetectionCache, Searched
+from calib.errors import UsageError
 from calib.finders import find_board
-from calib.finders.chessboard import guess_chessboard
-from calib.images import Image, read_image
-from calib.target import Target
+from calib.finders.chessboard import guess_chessboard as guess_board
+from calib.frame_choice import Choice, choose_frames, motion_px
+from calib.images import Image
+from calib.sources import Source, VideoFrame, as_source, pair_name
+from calib.target import AutoTarget, Target
+from calib.workers import in_order
 
+__all__ = ["detect_board", "detect_pairs", "guess_board"]
+
+TIME_LIMIT_S = 10.0
+FRAME_TIME_LIMIT_S = 0.5
+"""for a frame of a video, of which there are many"""
 _MOST_THREADS = 8
+_PROBED = 4  # images that tell which board it is before the others are searched
+_IMAGES_TO_GUESS, _FRAMES_TO_GUESS = 6, 16
+_NAMED = 3
+_MOVING_PX = 2.0  # median motion from frame to frame that is worth a warning
 
 
 def detect_board(image: Image, target: Target) -> Detection | None:
-    """The board's corners in one image, or None where it is not seen whole.
+    """The board's corners in one image, or None where it is not seen.
 
     Parameters
     ----------
@@ -28,95 +45,263 @@ def detect_board(image: Image, target: Target) -> Detection | None:
     Returns
     -------
     Detection or None
-        Refined to a few hundredths of a pixel (`calib.corners.refine`). None, too, where the board has more corners than
-        `target` says, since a part of it cannot be told from another part.
-
-    References
-    ----------
-    Duda and Frese, "Accurate Detection and Localization of Checkerboard Corners for Calibration", BMVC 2018 (the detector "sb").
+        See `calib.finders.find_board`, which tells the reason, too.
     """
     return find_board(image, target).detection
 
 
 def detect_pairs(
-    left: Sequence[Path | str | Image],
-    right: Sequence[Path | str | Image],
-    target: Target,
+    left: Sequence[Source | Path | str | Image],
+    right: Sequence[Source | Path | str | Image],
+    target: Target | AutoTarget,
     *,
     threads: int | None = None,
+    cache: DetectionCache | Path | str | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
+    notes: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> BoardViews:
     """The board's corners in pairs of images, several at a time.
 
+    Where all images are frames of videos (`calib.sources.capture_sources`), up to 48 pairs are kept: still ones that differ, and
+    up to 12 frames in which one camera only sees the board.
+
     Parameters
     ----------
-    left, right : sequences of files or images
+    left, right : sequences of sources, files or images
         `left[i]` and `right[i]` were taken at the same moment.
-    target : Target
+    target : Target or AutoTarget
+        The latter is found out from the first images.
     threads : int, optional
         Default: one for each processor, at most 8.
+    cache : DetectionCache or path of its folder, optional
+        Default: nothing is kept. What was found in an image of the same content is not searched for again.
+    time_limit_s : float
+        For each image; frames of videos get 0.5 s at most.
+    notes : sequence of str
+        What is known about the images already; the result's notes begin with it.
     progress : callable, optional
         Called with the image's name after each image, from this thread.
 
     Returns
     -------
     BoardViews
+        Its target is the board as it turned out to be, one for all images. Images left out (another size, the same content
+        twice) have a problem that says so.
 
     Raises
     ------
     UsageError
-        The two sequences have different lengths, or none at all.
+        The two sequences have different lengths, or none at all; an impossible limit or number of threads.
     InputError
-        A file that cannot be read, or images of one camera that differ in size.
+        A file that cannot be read, images of one camera that differ in size without a clear majority, or a board that cannot
+        be told from the images (`auto`).
     """
     if len(left) != len(right) or not left:
         raise UsageError(
             f"{len(left)} left and {len(right)} right images; a calibration needs as many of one as of the other, at least one"
         )
-    sources = [source for pair in zip(left, right, strict=True) for source in pair]
-    names = [_name(source, i) for i, source in enumerate(sources)]
+    if not time_limit_s > 0.0:
+        raise UsageError(f"a time limit of {time_limit_s:g} s for each image; it must be more than 0")
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads; at least 1 is needed")
+    sources = [
+        as_source(image, f"{side} image {i + 1}")
+        for i, pair in enumerate(zip(left, right, strict=True))
+        for side, image in zip(("left", "right"), pair, strict=True)
+    ]
+    kept = cache if isinstance(cache, DetectionCache) or cache is None else DetectionCache(cache)
+    search = _Search(kept, time_limit_s, threads or min(os.cpu_count() or 1, _MOST_THREADS))
+    found, resolved = _search_all(sources, _known_target(sources, target, search), search, progress)
+    told = [*notes, *_target_notes(target, resolved, found)]
+    if kept is not None:
+        kept.trim()
+        told += [kept.problem] if kept.problem else []
+    found, sizes, more = leave_out([source.name for source in sources], found)
+    pairs = [_pair(sources[i : i + 2], found[i : i + 2]) for i in range(0, len(sources), 2)]
+    if len(pairs) > 1 and all(isinstance(source, VideoFrame) for source in sources):
+        pairs, chosen = _choose(pairs, found, resolved, sizes)
+        more += chosen
+    return BoardViews(tuple(pairs), *sizes, resolved, (*told, *more))
 
-    def search(source: Path | str | Image) -> tuple[Detection | None, str, tuple[int, int]]:
-        image = source if isinstance(source, np.ndarray) else read_image(source)
-        seen = find_board(image, target)
-        return seen.detection, seen.reason, (image.shape[1], image.shape[0])
 
-    found = []
-    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
-        tasks = [pool.submit(search, source) for source in sources]
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One image to search."""
+
+    source: Source
+    target: Target
+    known: Searched | None = None
+    frames: tuple[Image | None, Image | None] = (None, None)
+    """of a video: the frame and its neighbour"""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How images are searched."""
+
+    cache: DetectionCache | None
+    time_limit_s: float
+    threads: int
+
+    def __call__(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[Searched]:
+        """What is found in each source, in their order."""
+        guard_s = 2.0 * self.time_limit_s + 1.0  # the search itself looks at the clock between its attempts only
+        return in_order(self._work, self._jobs(sources, targets), threads=self.threads, limit_s=guard_s, late=self._late)
+
+    def _jobs(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[_Job]:
+        """Frames of videos are decoded here, one after the other; other images by the threads."""
+        digests = _frame_digests(sources) if self.cache is not None else {}
+        jobs = []
+        for source, target in zip(sources, targets, strict=True):
+            digest = f"{digests[source.path]}#{source.index}" if isinstance(source, VideoFrame) and digests else ""
+            known = self.cache.load(digest, self._key(source, target)) if self.cache is not None and digest else None
+            jobs.append(_Job(source, target, known, digest=digest))
+        missing: dict[Path, list[int]] = {}
+        for job in jobs:
+            if isinstance(job.source, VideoFrame) and job.known is None:
+                missing.setdefault(job.source.path, []).append(job.source.index)
+        readers = {path: video.frames(path, indices) for path, indices in missing.items()}
         try:
-            for name, task in zip(names, tasks, strict=True):
-                found.append(task.result())
-                if progress is not None:
-                    progress(name)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    sizes = [_common_size(names[side::2], [item[2] for item in found[side::2]]) for side in (0, 1)]
-    pairs = []
-    for i in range(len(left)):
-        (a, why_a, _), (b, why_b, _) = found[2 * i], found[2 * i + 1]
-        problem = "; ".join(f"{why} in {name}" for why, name in ((why_a, names[2 * i]), (why_b, names[2 * i + 1])) if why)
-        pairs.append(PairView(f"{names[2 * i]}, {names[2 * i + 1]}", a, b, problem))
-    return BoardViews(tuple(pairs), sizes[0], sizes[1], target)
+            for job in jobs:
+                is_new_frame = isinstance(job.source, VideoFrame) and job.known is None
+                yield replace(job, frames=next(readers[job.source.path])) if is_new_frame else job  # type: ignore[union-attr]
+        finally:
+            for reader in readers.values():
+                reader.close()
+
+    def _work(self, job: _Job) -> Searched:
+        if job.known is not None:
+            return job.known
+        source, digest = job.source, job.digest
+        if isinstance(source, VideoFrame):
+            image, neighbour = job.frames
+            if image is None:
+                return Searched(None, "a frame that cannot be decoded", job.target, None)
+        else:
+            digest = source.digest()
+            known = self.cache.load(digest, self._key(source, job.target)) if self.cache is not None else None
+            if known is not None:
+                return known
+            image, neighbour = source.read(), None
+        limit_s, start_s = self._limit_s(source), time.monotonic()
+        found = find_board(image, job.target, deadline=start_s + limit_s)
+        is_late = found.detection is None and time.monotonic() - start_s > limit_s
+        motion = float("nan")
+        if found.detection is not None and neighbour is not None and neighbour.shape == image.shape:
+            motion = motion_px(image, neighbour, found.detection.corners_uv)
+        reason = f"{found.reason} within {limit_s:g} s" if is_late else found.reason
+        size = (image.shape[1], image.shape[0])
+        result = Searched(found.detection, reason, found.target, size, found.note, motion, digest)
+        if self.cache is not None and digest and (not is_late or isinstance(source, VideoFrame)):
+            self.cache.save(digest, self._key(source, job.target), result)
+        return result
+
+    def _late(self, job: _Job) -> Searched:
+        """For a search that does not come back."""
+        return Searched(None, f"no board found within {self._limit_s(job.source):g} s", job.target, None)
+
+    def _limit_s(self, source: Source) -> float:
+        return min(self.time_limit_s, FRAME_TIME_LIMIT_S) if isinstance(source, VideoFrame) else self.time_limit_s
+
+    def _key(self, source: Source, target: Target) -> str:
+        """What is kept depends on the board, and for frames of videos, most of which show none, on the time given to each."""
+        return f"{target!r} in {self._limit_s(source):g} s" if isinstance(source, VideoFrame) else repr(target)
 
 
-def guess_board(image: Image) -> tuple[int, int] | None:
-    """(columns, rows) of the chessboard in an image, whatever its size, or None: for telling a user what the board really is."""
-    return guess_chessboard(image)
+def _frame_digests(sources: Iterable[Source]) -> dict[Path, str]:
+    from calib import files
+
+    return {path: files.sha256(path) for path in {source.path for source in sources if isinstance(source, VideoFrame)}}
 
 
-def _name(source: Path | str | Image, index: int) -> str:
-    return f"{('left', 'right')[index % 2]} image {index // 2 + 1}" if isinstance(source, np.ndarray) else Path(source).name
+def _known_target(sources: Sequence[Source], target: Target | AutoTarget, search: _Search) -> Target:
+    """The board asked for, or the one that the first images show."""
+    if isinstance(target, Target):
+        return target
+    from calib.finders import guess_target
+
+    is_video = all(isinstance(source, VideoFrame) for source in sources)
+    count = min(len(sources), _FRAMES_TO_GUESS if is_video else _IMAGES_TO_GUESS)
+    chosen = [sources[round(i * (len(sources) - 1) / max(count - 1, 1))] for i in range(count)]
+    return guess_target([source.read() for source in chosen], target.square_m)
 
 
-def _common_size(names: Sequence[str], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The size of one camera's images; all must agree, for a calibration belongs to one size."""
-    most = max(sizes, key=sizes.count)
-    for name, size in zip(names, sizes, strict=True):
-        if size != most:
-            raise InputError(
-                f"{name} is {size[0]} x {size[1]} px, but other images of this camera are {most[0]} x {most[1]} px; all images of"
-                " one camera need one size: leave it out or take it again"
-            )
-    return most
+def _search_all(
+    sources: Sequence[Source], target: Target, search: _Search, progress: Callable[[str], None] | None
+) -> tuple[list[Searched], Target]:
+    """All images searched for one and the same board: the one that most of them show."""
+    found: list[Searched] = []
+    for part in (slice(0, _PROBED), slice(_PROBED, None)):
+        now = _majority(found, target)
+        chosen = sources[part]
+        for source, result in zip(chosen, search(chosen, [now] * len(chosen)), strict=True):
+            found.append(result)
+            if progress is not None:
+                progress(source.name)
+    resolved = _majority(found, target)
+    odd = [i for i, result in enumerate(found) if result.detection is not None and result.target != resolved]
+    for i, again in zip(odd, search([sources[i] for i in odd], [resolved] * len(odd)), strict=True):
+        if again.detection is not None and again.target != resolved:
+            again = replace(again, detection=None, reason=f"another board than in the other images ({again.target})")
+        found[i] = again
+    return found, resolved
+
+
+def _majority(found: Sequence[Searched], target: Target) -> Target:
+    counts = Counter(result.target for result in found if result.detection is not None)
+    return max(counts, key=lambda board: (counts[board], board == target)) if counts else target
+
+
+def _target_notes(asked: Target | AutoTarget, resolved: Target, found: Sequence[Searched]) -> list[str]:
+    """What the board turned out to be."""
+    notes = []
+    if resolved != asked:
+        how = "is taken for" if isinstance(asked, AutoTarget) else f"is not quite {asked} but"
+        notes.append(f"the board {how} {resolved}")
+    remarks = Counter(result.note for result in found if result.detection is not None and result.note)
+    seen = sum(result.detection is not None for result in found)
+    return notes + [
+        text if count == seen else f"{text} (in {count} of {seen} images)" for text, count in remarks.most_common(_NAMED)
+    ]
+
+
+def _pair(sources: Sequence[Source], found: Sequence[Searched]) -> PairView:
+    problem = "; ".join(f"{each.reason} in {source.name}" for source, each in zip(sources, found, strict=True) if each.reason)
+    return PairView(pair_name(*sources), found[0].detection, found[1].detection, problem)
+
+
+def _choose(
+    pairs: list[PairView], found: Sequence[Searched], target: Target, sizes: tuple[tuple[int, int], tuple[int, int]]
+) -> tuple[list[PairView], list[str]]:
+    """The pairs of frames that are kept, and what to say about them."""
+    sides = [[None if each.detection is None else (each.detection, each.motion_px) for each in found[side::2]] for side in (0, 1)]
+    choice = choose_frames(sides[0], sides[1], target, sizes)
+    seen = [sum(each is not None for each in side) for side in sides]
+    both = sum(a is not None and b is not None for a, b in zip(*sides, strict=True))
+    kept = sorted({*choice.pairs, *choice.left_only, *choice.right_only})
+    alone = len(choice.left_only) + len(choice.right_only)
+    notes = [
+        f"{len(pairs)} pairs of frames: the board is seen in {seen[0]} left and {seen[1]} right ones, in both in {both};"
+        f" {len(choice.pairs)} unlike pairs and {alone} one-sided frames are used"
+    ]
+    notes += _motion_notes(choice, found, both)
+    return [pairs[i] for i in kept] or pairs[:_NAMED], notes
+
+
+def _motion_notes(choice: Choice, found: Sequence[Searched], both: int) -> list[str]:
+    motion = [found[2 * i + side].motion_px for i in choice.pairs for side in (0, 1)]
+    typical = float(np.nanmedian(motion)) if np.isfinite(motion).any() else 0.0
+    notes = []
+    if choice.moving:
+        notes.append(
+            f"in {choice.moving} of {both} pairs of frames the board moved by more than {choice.limit_px:.2g} px from one frame"
+            " to the next: left out"
+        )
+    if typical > _MOVING_PX:
+        notes.append(
+            f"the board hardly ever rests: it moves by {typical:.2g} px from frame to frame in the pairs used; hold it still for"
+            " a second at each place"
+        )
+    return notes

@@ -125,8 +125,8 @@ def test_natural_order_pairs_2_before_10(tmp_path: Path) -> None:
 def test_lists_that_do_not_pair_up_are_refused(tmp_path: Path) -> None:
     for name in ("l1", "l2", "l3", "r1", "r3", "x"):
         write_image(tmp_path / f"{name}.png", np.zeros((2, 2), np.uint8))
-    with pytest.raises(InputError, match=r"3 left and 2 right images, but each needs its partner; without one: l2\.png$"):
-        image_lists.pair_up([f"{tmp_path}/l*.png", f"{tmp_path}/r*.png"])
+    with pytest.raises(InputError, match=r"3 left and 1 right images, but each needs its partner, and no numbers"):
+        image_lists.pair_up([f"{tmp_path}/l*.png", f"{tmp_path}/x.png"])
     with pytest.raises(InputError, match=r"l1\.png is both left and right"):
         image_lists.pair_up([f"{tmp_path}/l*.png", f"{tmp_path}/l*.png"])
     with pytest.raises(UsageError, match=r"5 names are given.*in quotes"):
@@ -180,7 +180,8 @@ def test_bad_photos_and_places_are_one_line_with_an_exit_code(
         (broken / path.name).write_bytes(path.read_bytes())
     (broken / "left2.png").write_bytes((photos / "left2.png").read_bytes()[:5000])
     assert main(["solve", f"{broken}/left*.png", f"{broken}/right*.png", *WORDS, "-o", str(tmp_path / "rig.yaml")]) == 3
-    write_image(broken / "left2.png", read_image(photos / "left2.png")[:-2])
+    for name in ("left2.png", "left4.png"):  # of six: no clear majority
+        write_image(broken / name, read_image(photos / name)[:-2])
     assert main(["solve", f"{broken}/left*.png", f"{broken}/right*.png", *WORDS, "-o", str(tmp_path / "rig.yaml")]) == 3
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("calib: error: ")]
     assert len(errors) == 5
