@@ -26,12 +26,17 @@ _BOARD_GOES_ON = 0.8
 
 
 def smooth(grey: NDArray[np.generic]) -> Float32:
-    """The image as float32, blurred a little, NaN and infinity replaced by its darkest value: what the functions here expect."""
+    """The image of `finite`, blurred a little: what the functions here expect."""
+    return np.asarray(cv2.GaussianBlur(finite(grey), (0, 0), _BLUR_PX), np.float32)
+
+
+def finite(grey: NDArray[np.generic]) -> Float32:
+    """The image as float32, NaN and infinity replaced by its darkest value."""
     image = np.array(grey, np.float32)
-    finite = np.isfinite(image)
-    if not finite.all():
-        image[~finite] = image[finite].min(initial=np.inf) if finite.any() else 0.0
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), _BLUR_PX), np.float32)
+    good = np.isfinite(image)
+    if not good.all():
+        image[~good] = image[good].min(initial=np.inf) if good.any() else 0.0
+    return image
 
 
 def windows_px(grid: Array) -> NDArray[np.int64]:

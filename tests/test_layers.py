@@ -11,7 +11,7 @@ ROOMS = {
     "calib": "errors units files config_write config_read config console image_checks images video image_lists sources"
     " geometry kannala_brandt camera covariance rig"
     " rig_files markers kalibr_board target board_drawing detection corners finders"
-    " workers detection_cache frame_choice capture_checks detect corner_order adjust fit solve rectification_checks rectification synthetic"
+    " workers detection_cache frame_choice capture_checks detect corner_order adjust fit sensitivity depth_sigma coverage residual_structure residual_tables quality next_poses solve rectification_checks rectification synthetic"
     " describe plots rig_picture residual_plots quality_plots report report_page cli",
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
     "calib.finders": "found prepare saddle markers chessboard marked circles guess __init__",

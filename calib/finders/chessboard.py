@@ -1,6 +1,6 @@
 """Chessboards: several detectors, the first one whose corners prove to be those of the board.
 
-Accuracy does not depend on the detector, for every corner is refined afterwards in a window of its own (`calib.corners.refine`):
+Accuracy does not depend on the detector, for every corner is fitted afterwards in a window of its own (`calib.finders.saddle`):
 the quickest comes first, those that find boards under worse conditions follow.
 """
 
@@ -13,6 +13,7 @@ from calib import corners
 from calib.detection import Detection
 from calib.finders.found import NOTHING, Found, is_late
 from calib.finders.prepare import eight_bit, full_size, resized, working_scale
+from calib.finders.saddle import polished
 from calib.geometry import Array
 from calib.images import Image, to_grey
 from calib.target import Target
@@ -39,14 +40,16 @@ def find_chessboard(grey: Image, target: Target, *, deadline: float | None = Non
     """
     sharp = corners.smooth(grey)
     reason = NOTHING
-    for detector, points in _attempts(grey, target, deadline):
+    for detector, points, inverted in _attempts(grey, target, deadline):
         grid = corners.refine(sharp, points.reshape(target.rows, target.columns, 2))
         if not corners.is_board(sharp, grid):
             continue
         if corners.goes_on(sharp, grid):
             reason = f"a board of more than {target.columns} x {target.rows} inner corners"
             continue
-        return Found(Detection(corners.first_corner_first(sharp, grid).reshape(-1, 2), detector), "", target)
+        ordered = corners.first_corner_first(sharp, grid)
+        uv, sigma_px, blur_px = polished(ordered, corners.finite(grey))
+        return Found(Detection(uv, detector, sigma_px=sigma_px, is_inverted=inverted, blur_px=blur_px), "", target)
     return Found(None, reason, target)
 
 
@@ -66,11 +69,15 @@ def guess_chessboard(image: Image) -> tuple[int, int] | None:
     return None
 
 
-def _attempts(grey: Image, target: Target, deadline: float | None) -> Iterator[tuple[str, Array]]:
-    """What the detectors find; each is tried only when it is asked for."""
+def _attempts(grey: Image, target: Target, deadline: float | None) -> Iterator[tuple[str, Array, bool]]:
+    """What the detectors find, and whether in the negative; each is tried only when it is asked for.
+
+    The negative is for boards with black and white exchanged, whose rim is black: detectors need a white one.
+    """
     size, flat = (target.columns, target.rows), eight_bit(grey)
-    for suffix, times in (("", 1.0), ("-x2", 2.0)):
-        image, scale = resized(flat, times * working_scale(grey))
+    for suffix, times in (("", 1.0), ("-x2", 2.0), ("-inverted", 1.0)):
+        inverted = suffix == "-inverted"
+        image, scale = resized(255 - flat if inverted else flat, times * working_scale(grey))
         for name, flags in (("classic", _CLASSIC), ("sb", _SB), ("sb-exhaustive", _SB | cv2.CALIB_CB_EXHAUSTIVE)):
             if name == "sb-exhaustive" and suffix:
                 continue  # slow, and it finds no more
@@ -79,4 +86,4 @@ def _attempts(grey: Image, target: Target, deadline: float | None) -> Iterator[t
             find = cv2.findChessboardCorners if name == "classic" else cv2.findChessboardCornersSB
             found, uv = find(image, size, flags=flags)
             if found and np.size(uv) == 2 * target.corner_count:
-                yield name + suffix, full_size(uv, scale)
+                yield name + suffix, full_size(uv, scale), inverted
