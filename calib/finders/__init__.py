@@ -5,13 +5,14 @@
 
 from calib.finders.chessboard import find_chessboard
 from calib.finders.found import Found
+from calib.finders.marked import find_marked
 from calib.images import Image, to_grey
 from calib.target import Target
 
 __all__ = ["Found", "find_board", "other_board"]
 
 
-def find_board(image: Image, target: Target, *, deadline: float | None = None) -> Found:
+def find_board(image: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
     """The board in one image.
 
     Parameters
@@ -20,13 +21,21 @@ def find_board(image: Image, target: Target, *, deadline: float | None = None) -
     target : Target
     deadline : float, optional
         `time.monotonic()` after which no further attempt is made; what was not found by then is not found.
+    strict : bool
+        Look for just this board: not for other layouts, dictionaries, or columns and rows exchanged. Quicker where the board is
+        known, e.g. after the first images.
 
     Returns
     -------
     Found
         `detection`, or None and the reason; `target`, the board as it turned out to be.
     """
-    return find_chessboard(to_grey(image), target, deadline=deadline)
+    grey = to_grey(image)
+    if target.has_ids:
+        return find_marked(grey, target, deadline=deadline, strict=strict)
+    if target.kind == "chessboard":
+        return find_chessboard(grey, target, deadline=deadline)
+    return Found(None, f"{target.kind}: not implemented", target)
 
 
 def other_board(image: Image, target: Target) -> str:

@@ -237,7 +237,7 @@ def _least_squares(p: Array, light: Array, weight: Array, dx: Array, dy: Array, 
         damping[active] = np.where(better, damping[active] * 0.2, damping[active] * 8.0)
         matrix, scale = _scaled(normal[active])
         matrix = matrix + damping[active][:, None, None] * np.eye(unknowns) + 1e-9 * np.eye(unknowns)
-        finite: NDArray[np.bool_] = np.isfinite(matrix).all((1, 2))
+        finite = np.asarray(np.isfinite(matrix).all((1, 2)))
         matrix[~finite] = np.eye(unknowns)
         step = np.linalg.solve(matrix, (np.nan_to_num(gradient[active]) * scale)[..., None])[..., 0] * scale
         step[:, :2] = np.clip(step[:, :2], -1.0, 1.0)
