@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from calib.camera import Camera
 from calib.errors import CalibrationError
+from calib.kannala_brandt import distorted_angle, fold_angle_rad, undistorted_angle
 
 DISTORTIONS = {
     0: [],
@@ -182,6 +183,10 @@ def test_distortion_is_read_only_and_a_copy() -> None:
         ({"focal_x_px": float("inf")}, r"focal_x_px is inf"),
         ({"distortion": np.zeros(6)}, r"6 distortion coefficients; a pinhole has 0, 4, 5, 8, 12"),
         ({"distortion": np.array([0.1, np.nan, 0, 0])}, r"every coefficient must be finite"),
+        ({"distortion": np.array([0.1, 1e200, 0, 0])}, r"no coefficient may exceed 1e\+50"),
+        ({"model": "kb4"}, r"model is 'kb4'; known lens models are radtan, fisheye"),
+        ({"model": "fisheye", "distortion": np.zeros(5)}, r"5 distortion coefficients; a fisheye has exactly 4"),
+        ({"model": "fisheye", "distortion": np.zeros(0)}, r"0 distortion coefficients; a fisheye has exactly 4"),
     ],
 )
 def test_impossible_cameras_are_refused(change: dict[str, object], words: str) -> None:
@@ -209,3 +214,162 @@ def test_matrices_that_are_no_pinhole_are_refused(matrix: list[list[float]], wor
 def test_impossible_scales_are_refused(factor: float) -> None:
     with pytest.raises(CalibrationError, match="scale factor"):
         camera().scale(factor)
+
+
+# --- fisheye ---------------------------------------------------------------------------------------------------------
+
+FISHEYES = {
+    "equidistant": [0.0, 0.0, 0.0, 0.0],
+    "real, 150 degrees": [-0.0216, 0.0048, -0.0031, 0.00042],
+    "folds at 143 degrees": [0.1, -0.05, 0.02, -0.002],
+    "folds at 92 degrees": [-0.3, 0.1, -0.02, 0.001],
+    "folds at 60 degrees": [-0.32, 0.0, 0.0, 0.0],
+}
+
+
+def fisheye(k: list[float] | NDArray[np.float64]) -> Camera:
+    return Camera(1280, 960, 320.0, 322.5, 640.3, 478.2, np.array(k), "fisheye")
+
+
+def directions(theta: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1)
+
+
+@pytest.mark.parametrize("name", FISHEYES)
+def test_fisheye_agrees_with_opencv(name: str, rng: np.random.Generator) -> None:
+    cam = fisheye(FISHEYES[name])
+    theta = np.append(rng.uniform(0.0, min(0.99 * cam.fold_angle_rad(), 1.55), 500), 0.0)  # OpenCV's ends at 90 degrees
+    rays = directions(theta, rng.uniform(-np.pi, np.pi, 501))
+    points = rays * rng.uniform(0.3, 9.0, (501, 1))
+    k = np.array(FISHEYES[name])
+    expected, _ = cv2.fisheye.projectPoints(points[:, None], np.zeros((3, 1)), np.zeros((3, 1)), cam.K, k)
+    uv = cam.project(points)
+    np.testing.assert_allclose(uv, expected[:, 0], rtol=0, atol=1e-9)
+    inner = theta < 0.5 * cam.fold_angle_rad()  # where OpenCV's own inversion converges for all of them
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 200, 1e-15)
+    back = cv2.fisheye.undistortPoints(uv[inner][:, None], cam.K, k, criteria=criteria)[:, 0]
+    seen = cam.unproject(uv[inner])
+    np.testing.assert_allclose(seen[:, :2] / seen[:, 2:], back, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FISHEYES)
+def test_fisheye_round_trip_up_to_the_fold(name: str, rng: np.random.Generator) -> None:
+    """Every direction that the lens sees has a pixel, and that pixel's direction is it: to 1e-9 px, beyond 90 degrees too."""
+    cam = fisheye(FISHEYES[name])
+    theta = cam.fold_angle_rad() * np.append(rng.uniform(0.0, 1.0, 3000), [0.0, 1e-12, 1e-6, 0.5, 1.0 - 1e-6])
+    rays = directions(theta, rng.uniform(-np.pi, np.pi, len(theta)))
+    uv = cam.project(rays * rng.uniform(0.1, 50.0, (len(rays), 1)))
+    back = cam.unproject(uv)
+    assert np.isfinite(back).all()
+    np.testing.assert_allclose(np.linalg.norm(back, axis=-1), 1.0, rtol=1e-14)
+    np.testing.assert_allclose(cam.project(back), uv, rtol=0, atol=1e-9)
+    inner = theta < 0.98 * cam.fold_angle_rad()  # at the fold itself the angle is ill conditioned, as a square root is at 0
+    np.testing.assert_allclose(back[inner], rays[inner], rtol=0, atol=1e-12)
+
+
+def test_fisheye_by_hand() -> None:
+    """theta_d = theta + k1 theta^3 with k1 = 0.1: at 90 degrees pi/2 + 0.1 (pi/2)^3."""
+    cam = Camera(2000, 2000, 100.0, 200.0, 1000.0, 900.0, np.array([0.1, 0.0, 0.0, 0.0]), "fisheye")
+    at_90 = np.pi / 2 + 0.1 * (np.pi / 2) ** 3
+    at_135 = 0.75 * np.pi + 0.1 * (0.75 * np.pi) ** 3
+    points = np.array([[2.0, 0.0, 0.0], [0.0, -3.0, 0.0], [0.0, 0.0, 5.0], [-1.0, 0.0, -1.0]])
+    offsets = np.array([[100.0 * at_90, 0.0], [0.0, -200.0 * at_90], [0.0, 0.0], [-100.0 * at_135, 0.0]])
+    expected = offsets + np.array([1000.0, 900.0])
+    np.testing.assert_allclose(cam.project(points), expected, rtol=1e-14)
+    np.testing.assert_allclose(cam.unproject(expected), points / np.linalg.norm(points, axis=1, keepdims=True), atol=1e-14)
+
+
+def test_what_a_fisheye_does_not_see() -> None:
+    cam = fisheye(FISHEYES["equidistant"])
+    blind = [[0.0, 0.0, -1.0], [0.0, 0.0, 0.0], [np.nan, 0.0, 1.0], [np.inf, 0.0, 1.0], [0.0, np.nan, np.nan]]
+    assert np.isnan(cam.project(blind)).all()  # straight behind has no one pixel: it is a circle
+    radius = 320.0 * np.pi
+    assert np.isfinite(cam.unproject([640.3 + radius - 1e-6, 478.2])).all()
+    assert np.isnan(cam.unproject([[640.3 + radius + 1e-6, 478.2], [np.nan, 3.0]])).all()
+
+
+@pytest.mark.parametrize("k1", [-0.05, -0.32, -3.0])
+def test_fisheye_fold_is_where_the_radius_stops_growing(k1: float) -> None:
+    """theta (1 + k1 theta^2) has its maximum at 1 / sqrt(-3 k1)."""
+    limit = 1.0 / np.sqrt(-3.0 * k1)
+    cam = fisheye([k1, 0.0, 0.0, 0.0])
+    assert cam.fold_angle_rad() == pytest.approx(limit, abs=1e-12)
+    assert cam.fold_radius() == (pytest.approx(np.tan(limit), rel=1e-9) if limit < np.pi / 2 else np.inf)
+    near, beyond = directions(limit + np.array([-1e-6, 1e-6]), np.array([0.3, 0.3]))
+    assert np.isfinite(cam.project(near)).all()
+    assert np.isnan(cam.project(beyond)).all()
+    top = 320.0 * limit * (1.0 + k1 * limit * limit)
+    assert np.isfinite(cam.unproject([640.3 + top - 1e-6, 478.2])).all()
+    assert np.isnan(cam.unproject([640.3 + top + 1e-6, 478.2])).all()
+
+
+def test_fold_angle_of_pinholes() -> None:
+    assert camera().fold_angle_rad() == pytest.approx(np.pi / 2)
+    assert camera([-0.3, 0.0, 0.0, 0.0]).fold_angle_rad() == pytest.approx(np.arctan(1.0 / np.sqrt(0.9)), abs=1e-12)
+    assert fisheye(FISHEYES["equidistant"]).fold_angle_rad() == np.pi
+
+
+coefficient = st.floats(-0.5, 0.5) | st.floats(-50.0, 50.0) | st.sampled_from([0.0, 1e-300, -1e-12])
+
+
+@given(k=st.tuples(*[coefficient] * 4), share=st.floats(0.0, 1.0, exclude_max=True))
+@settings(max_examples=400, deadline=None)
+def test_any_fisheye_polynomial_grows_up_to_its_fold_and_is_inverted(k: tuple[float, ...], share: float) -> None:
+    fold = fold_angle_rad(k)
+    assert 0.0 < fold <= np.pi
+    angles = distorted_angle(np.linspace(0.0, fold, 400), k)
+    assert (np.diff(angles) > -1e-13 * angles[-1]).all()
+    wanted = share * angles[-1]
+    theta = undistorted_angle(wanted, k)
+    assert 0.0 <= theta <= fold
+    size = np.abs(np.array([1.0, *k]) * theta ** np.arange(1, 10, 2)).sum()  # rounding of a sum that cancels
+    assert abs(distorted_angle(theta, k) - wanted) <= 4e-15 * size + 1e-300
+    assert np.isnan(undistorted_angle(angles[-1] * (1.0 + 1e-9), k))
+
+
+@given(
+    k=st.tuples(st.floats(-0.1, 0.2), st.floats(-0.05, 0.05), st.floats(-0.02, 0.02), st.floats(-0.004, 0.004)),
+    share=st.floats(0.0, 0.999),
+    phi=st.floats(-np.pi, np.pi),
+    metres=st.floats(1e-3, 1e3),
+)
+@settings(max_examples=300, deadline=None)
+def test_round_trip_of_any_fisheye(k: tuple[float, ...], share: float, phi: float, metres: float) -> None:
+    cam = fisheye(list(k))
+    theta = share * cam.fold_angle_rad()
+    uv = cam.project(metres * directions(np.array(theta), np.array(phi)))
+    assert np.isfinite(uv).all()
+    back = cam.unproject(uv)
+    np.testing.assert_allclose(cam.project(back), uv, rtol=0, atol=1e-9)
+    assert back[2] == pytest.approx(np.cos(theta), abs=1e-7)
+
+
+def test_fisheye_is_kept_by_scale_crop_and_matrix() -> None:
+    cam = fisheye(FISHEYES["real, 150 degrees"])
+    rays = cam.unproject(grid(cam))
+    assert (rays[:, 2] < 0.0).any()  # the corners lie beyond 90 degrees
+    np.testing.assert_allclose(cam.scale(0.5).project(rays), (grid(cam) + 0.5) * 0.5 - 0.5, atol=1e-9)
+    np.testing.assert_allclose(cam.crop(100, -20, 700, 600).project(rays), grid(cam) - [100, -20], atol=1e-9)
+    again = Camera.from_matrix(cam.K, [0.0, 0.0, 0.0, 0.0], cam.size, "fisheye")
+    assert again.coefficient_names == ("k1", "k2", "k3", "k4")
+    assert again.is_fisheye
+    with pytest.raises(CalibrationError, match="exactly 4"):
+        Camera.from_matrix(cam.K, [0.1, 0.0], cam.size, "fisheye")
+
+
+def test_coefficients_of_a_pinhole_have_names() -> None:
+    assert camera(DISTORTIONS[5]).coefficient_names == ("k1", "k2", "p1", "p2", "k3")
+    assert camera().coefficient_names == ()
+    assert not camera().is_fisheye
+
+
+def test_field_of_view_by_hand() -> None:
+    pinhole = Camera(101, 201, 50.0, 100.0, 50.0, 100.0, np.zeros(0))
+    np.testing.assert_allclose(pinhole.view_deg, [90.0, 90.0], atol=1e-12)
+    aside = pinhole.crop(50, 0, 51, 201)  # from the axis to 45 degrees
+    np.testing.assert_allclose(aside.view_deg, [45.0, 90.0], atol=1e-12)
+    f = 100.0 / np.radians(110.0)  # equidistant: 100 px are 110 degrees
+    wide = Camera(201, 101, f, f, 100.0, 50.0, np.zeros(4), "fisheye")
+    np.testing.assert_allclose(wide.view_deg, [220.0, 110.0], atol=1e-12)
+    folded = Camera(2001, 101, 100.0, 100.0, 1000.0, 50.0, np.array([-1.0 / 12.0, 0.0, 0.0, 0.0]), "fisheye")  # at 2 rad
+    assert folded.view_deg[0] == pytest.approx(2.0 * np.degrees(2.0), abs=1e-9)

@@ -165,6 +165,16 @@ def test_folded_lens_is_masked() -> None:
     assert plan.left_valid.any()
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_fisheye_is_refused_by_name(side: str) -> None:
+    pinhole = Camera(320, 240, 300.0, 300.0, 159.5, 119.5, np.zeros(4))
+    wide = replace(pinhole, model="fisheye")
+    left, right = (wide, pinhole) if side == "left" else (pinhole, wide)
+    rig = StereoRig(left, right, np.eye(3), np.array([-0.1, 0.0, 0.0]))
+    with pytest.raises(CalibrationError, match=f"the {side} camera has a fisheye lens: rectification .* not available yet"):
+        plan_rectification(rig)
+
+
 def test_rectified_rig_passes_through(rng: np.random.Generator) -> None:
     left, right = (Camera(64, 48, 100.0, 99.0, cx, 23.0, np.zeros(0)) for cx in (31.0, 44.5))
     rig = StereoRig(left, right, np.eye(3), np.array([-0.2, 0.0, 0.0]))

@@ -1,6 +1,7 @@
 """Rig files: known answers written out, exact round trips, and each mistake named."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from calib import load_rig, save_rig
 from calib.camera import Camera
+from calib.covariance import MOST_PARAMETERS, RigCovariance, parameter_names
 from calib.errors import CalibrationError, InputError, OutputError, StereoError, UsageError
 from calib.geometry import rotation_from_vector
 from calib.rig import StereoRig
@@ -40,6 +42,11 @@ def same(a: StereoRig, b: StereoRig) -> None:
         assert x.size == y.size
         np.testing.assert_array_equal(x.K, y.K)
         np.testing.assert_array_equal(x.distortion, y.distortion)
+        assert x.model == y.model
+    assert (a.covariance is None) == (b.covariance is None)
+    if a.covariance is not None and b.covariance is not None:
+        assert a.covariance.names == b.covariance.names
+        np.testing.assert_array_equal(a.covariance.matrix, b.covariance.matrix)
     np.testing.assert_array_equal(a.R_right_left, b.R_right_left)
     np.testing.assert_array_equal(a.t_right_left_m, b.t_right_left_m)
     assert a.provenance == b.provenance
@@ -81,6 +88,8 @@ def test_native_by_hand(write: Write) -> None:
     assert rig.R_right_left.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
     assert rig.t_right_left_m.tolist() == [-0.12, 0.0, 0.0015]
     assert dict(rig.provenance) == {"tool": "by hand"}
+    assert rig.left.model == "radtan"  # older files do not say
+    assert rig.covariance is None
 
 
 def test_the_written_file_explains_itself(tmp_path: Path, write: Write) -> None:
@@ -97,9 +106,14 @@ def test_the_written_file_explains_itself(tmp_path: Path, write: Write) -> None:
 wide = st.floats(1e-3, 1e5)
 signed = st.floats(-1e5, 1e5)
 coefficients = st.sampled_from([0, 4, 5, 8, 12]).flatmap(lambda n: st.lists(st.floats(-10, 10), min_size=n, max_size=n))
-cameras = st.builds(
+pinholes = st.builds(
     Camera, st.integers(1, 20000), st.integers(1, 20000), wide, wide, signed, signed, coefficients.map(lambda d: np.array(d))
 )
+four = st.lists(st.floats(-10, 10), min_size=4, max_size=4).map(np.array)
+fisheyes = st.builds(
+    Camera, st.integers(1, 20000), st.integers(1, 20000), wide, wide, signed, signed, four, model=st.just("fisheye")
+)
+cameras = pinholes | fisheyes
 rigs = st.builds(
     StereoRig,
     cameras,
@@ -112,12 +126,21 @@ rigs = st.builds(
 )
 
 
+def with_covariance(rig: StereoRig, seed: int) -> StereoRig:
+    rng, names = np.random.default_rng(seed), parameter_names(rig.left, rig.right)
+    factor = rng.normal(size=(len(names), len(names) + 2)) * 10.0 ** rng.uniform(-9, 2, (len(names), 1))
+    return replace(rig, covariance=RigCovariance(names, factor @ factor.T))
+
+
 @given(rig=rigs)
 @settings(max_examples=100, deadline=None)
 def test_round_trip_is_exact(tmp_path_factory: pytest.TempPathFactory, rig: StereoRig) -> None:
     path = tmp_path_factory.mktemp("rig") / "rig.yaml"
     save_rig(path, rig)
     same(load_rig(path), rig)
+    certain = with_covariance(rig, rig.left.width)
+    save_rig(path, certain)
+    same(load_rig(path), certain)
 
 
 @pytest.mark.parametrize(
@@ -139,11 +162,87 @@ def test_round_trip_is_exact(tmp_path_factory: pytest.TempPathFactory, rig: Ster
         ("[0.0, 0.0, 1.0]", "[0.0, 0.0, -1.0]", r"R_right_left is not a rotation: .*reflection"),
         ("stereo-rig 1", "stereo-rig 2", r":2:9: format: must be one of stereo-rig 1, got 'stereo-rig 2'"),
         ("centre_px", "center_px", r"left.center_px: unknown setting; did you mean 'left.centre_px'"),
+        ("  distortion: [-", "  model: kb4\n  distortion: [-", r":8:10: left.model: must be one of radtan, fisheye, got 'kb4'"),
+        (
+            "  distortion: []",
+            "  model: fisheye\n  distortion: []",
+            r"right camera: 0 distortion coefficients; a fisheye has exac",
+        ),
     ],
 )
 def test_native_mistakes_are_named(write: Write, old: str, new: str, words: str) -> None:
     assert old in NATIVE
     refused(write(NATIVE.replace(old, new, 1)), CalibrationError, words)
+
+
+NATIVE_NAMES = [f"left.{name}" for name in ("focal_x_px", "focal_y_px", "centre_x_px", "centre_y_px", "k1", "k2", "p1", "p2")]
+NATIVE_NAMES += [f"right.{name}" for name in ("focal_x_px", "focal_y_px", "centre_x_px", "centre_y_px")]
+NATIVE_NAMES += ["rotation_x_rad", "rotation_y_rad", "rotation_z_rad", "t_x_m", "t_y_m", "t_z_m"]
+
+
+def covariance_text(names: list[str], rows: list[list[float]]) -> str:
+    """The lines of a covariance; the first is the 21st of the file."""
+    listed = "".join(f"    - [{', '.join(map(str, row))}]\n" for row in rows)
+    return f"covariance:\n  parameters: [{', '.join(names)}]\n  lower_triangle:\n{listed}"
+
+
+def triangle(size: int) -> list[list[float]]:
+    return [[0.0] * i + [i + 1.0] for i in range(size)]
+
+
+def test_native_covariance_by_hand(write: Write) -> None:
+    rows = triangle(18)
+    rows[17][15] = -3.5  # t_z and t_x
+    rig = load_rig(write(NATIVE + covariance_text(NATIVE_NAMES, rows)))
+    assert rig.covariance is not None
+    assert rig.covariance.names == tuple(NATIVE_NAMES)
+    expected = np.diag(np.arange(1.0, 19.0))
+    expected[17, 15] = expected[15, 17] = -3.5
+    np.testing.assert_array_equal(rig.covariance.matrix, expected)
+    assert rig.sigma("t_x_m") == 4.0  # metres, though the lengths of this file are in mm
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "words"),
+    [
+        (NATIVE_NAMES, triangle(17), r":22:3: covariance: lower_triangle has 17 rows for 18 parameters; each has one row"),
+        (NATIVE_NAMES, [[1.0], [1.0]], r":24:5: covariance.lower_triangle: row 2 has 1 numbers, but must have 2: the lower tri"),
+        (NATIVE_NAMES, [*triangle(17), ["x"] * 18], r":41:\d+: covariance.lower_triangle\[17\]\[0\]: expected a number, got 'x'"),
+        (NATIVE_NAMES, [["nan"], *triangle(18)[1:]], r":24:8: covariance.lower_triangle\[0\]\[0\]: .* it must be finite"),
+        (
+            NATIVE_NAMES,
+            [[-1.0], *triangle(18)[1:]],
+            r":22:3: covariance: the variance of left.focal_x_px is -1; it must be >= 0",
+        ),
+        (NATIVE_NAMES, [[1.0], [5.0, 2.0], *triangle(18)[2:]], r"left.focal_y_px and left.focal_x_px \(5\) is larger than the"),
+        ([*NATIVE_NAMES[:-1], "t_x_m"], triangle(18), r"t_x_m is named twice"),
+        (
+            [*NATIVE_NAMES[:-1], "t_z_mm"],
+            triangle(18),
+            r"rig.yaml: rig: the covariance .* missing: t_z_m; not of this rig: t_z_mm",
+        ),
+        (
+            NATIVE_NAMES[:-1],
+            triangle(17),
+            r"covariance has 17 parameters, and the rig has 18; missing: t_z_m; they must be left.f",
+        ),
+        (
+            [f"p{i}" for i in range(39)],
+            triangle(39),
+            r":22:15: covariance.parameters: a rig has 1 to 38 parameters, got a list of",
+        ),
+        (NATIVE_NAMES, [[0.0]] * 3000, r":24:5: covariance.lower_triangle: a rig has 1 to 38 parameters, one row for each, got"),
+        ([], [], r"covariance.parameters: a rig has 1 to 38 parameters"),
+    ],
+)
+def test_native_mistakes_in_a_covariance_are_named(write: Write, names: list[str], rows: list[list[float]], words: str) -> None:
+    assert MOST_PARAMETERS == 38
+    refused(write(NATIVE + covariance_text(names, rows)), CalibrationError, words)
+
+
+def test_a_native_file_of_hostile_size_is_refused_at_once(write: Write) -> None:
+    text = NATIVE + covariance_text(NATIVE_NAMES, [[0.0] * 2000] * 200)
+    refused(write(text), InputError, r"characters; a stereo-rig file may have 1000000")
 
 
 def test_all_native_mistakes_come_at_once(write: Write) -> None:
@@ -349,7 +448,37 @@ def test_fisheye_coefficients_are_not_taken_for_a_pinhole(write: Write) -> None:
     text = OPENCV.replace("cols: 5", "cols: 4").replace(
         "-2.6e-01, -3.8e-02, 1.7e-03, -2.8e-04, 2.3e-01", "-0.02, 0.01, -0.09, 0.04"
     )
-    refused(write(text), CalibrationError, "look like the four coefficients of a fisheye lens", **GIVEN)
+    refused(
+        write(text), CalibrationError, "look like the four .* of a fisheye lens; if they are, add .*_model: fisheye'", **GIVEN
+    )
+
+
+FOUR_EACH = OPENCV.replace("cols: 5", "cols: 4").replace("rows: 5", "rows: 4").replace(", -2.8e-04, 2.3e-01", ", -2.8e-04")
+FOUR_EACH = FOUR_EACH.replace("-2.5e-01, 0., 0., 0., 0.", "-2.5e-01, 0., 0., 0.")
+
+
+@pytest.mark.parametrize(
+    ("stated", "models"),
+    [
+        ("distortion_model: equidistant\n", ["fisheye", "fisheye"]),
+        ("distortion_model: plumb_bob\n", ["radtan", "radtan"]),
+        ("distortion_model_left: fisheye\ndistortion_model_right: radtan\n", ["fisheye", "radtan"]),
+        ("fisheye_model: 1\n", ["fisheye", "fisheye"]),
+        ("fisheye_model: 0\n", ["radtan", "radtan"]),
+        ("", ["radtan", "radtan"]),
+    ],
+)
+def test_the_lens_model_that_an_opencv_file_states(write: Write, stated: str, models: list[str]) -> None:
+    rig = load_rig(write(FOUR_EACH + stated), **GIVEN)
+    assert [rig.left.model, rig.right.model] == models
+    assert rig.left.distortion.tolist() == [-0.26, -0.038, 0.0017, -0.00028]
+    doubt = "lens model" in rig.provenance  # never taken for a pinhole in silence
+    assert doubt == ("distortion_model" not in stated and models[0] == "radtan")
+
+
+def test_opencv_lens_models_that_cannot_be(write: Write) -> None:
+    refused(write(OPENCV + "lens_model: omni\n"), CalibrationError, "lensmodel is 'omni'; known lens models are radtan", **GIVEN)
+    refused(write(OPENCV + "lens_model: fisheye\n"), CalibrationError, "5 distortion coefficients; a fisheye has exac", **GIVEN)
 
 
 # --- Middlebury and ETH3D --------------------------------------------------------------------------------------------

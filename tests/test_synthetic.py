@@ -374,6 +374,21 @@ def test_folded_lens_is_black() -> None:
     assert np.isnan(render_truth(rig, scene).depth_left_m[0, 0])
 
 
+def test_a_fisheye_sees_a_quad_where_its_rays_meet_it() -> None:
+    camera = Camera(
+        161, 121, 55.0, 56.0, 80.3, 59.8, np.array([-0.02, 0.005, -0.003, 0.0004]), "fisheye"
+    )  # corners at 105 degrees
+    rig = StereoRig(camera, camera, np.eye(3), np.array([-0.1, 0.0, 0.0]))
+    quad = Quad(np.array([0.5, 0.3, 2.0]), np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]), (6.0, 4.0), GREY)
+    rays = camera.unproject(pixel_grid(camera))
+    with np.errstate(divide="ignore"):
+        x, y = 2.0 * rays[..., 0] / rays[..., 2] - 0.5, 2.0 * rays[..., 1] / rays[..., 2] - 0.3
+    inside = (rays[..., 2] > 0.0) & (np.abs(x) < 3.0) & (np.abs(y) < 2.0)
+    photo = render_pair(rig, Scene((quad,), ambient=1.0), noise=0.0, supersampling=1).left[..., 0]
+    np.testing.assert_array_equal(photo == photo[60, 80], inside)
+    np.testing.assert_allclose(render_truth(rig, Scene((quad,))).depth_left_m, np.where(inside, 2.0, np.nan), rtol=1e-12)
+
+
 def test_impossible_scenes_are_refused() -> None:
     with pytest.raises(UsageError, match="0 surfaces"):
         Scene(())

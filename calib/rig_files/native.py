@@ -58,7 +58,10 @@ class _CovarianceEntry:
     lower_triangle: Annotated[_Triangle, _triangle_problem]
 
     def __post_init__(self) -> None:
-        self.covariance()  # so that its errors tell the place in the file
+        try:
+            self.covariance()
+        except CalibrationError as error:  # found here, so that it tells the place in the file
+            raise ValueError(str(error).removeprefix("covariance: ")) from error
 
     def covariance(self) -> RigCovariance:
         if len(self.lower_triangle) != len(self.parameters):

@@ -16,6 +16,7 @@ from calib.synthetic.texture import Float32
 
 _TILE_PX = 64  # measured: smaller tiles pay numpy's overhead per call, larger ones leave the second-level cache
 _ROWS = 32
+_LEAST_FISHEYE_COSINE = 0.1736  # 80 degrees; nearer to 90 a pixel's rays are no longer linear in (x / z, y / z)
 _SEEN_TOLERANCE = 1e-6  # of the distance: rounding of the hit point, not a gap between surfaces
 
 
@@ -30,7 +31,7 @@ class View:
     """(3,) the camera's centre in the scene's frame, metres"""
 
     def directions(self, uv: ArrayLike) -> Array:
-        """Rays through pixels, scene frame: (..., 2) px -> (..., 3), scaled so that distances along them are depths."""
+        """Rays through pixels, scene frame: (..., 2) px -> (..., 3); a pinhole's have z = 1, so that steps are depths."""
         return self.camera.unproject(uv) @ self.R_camera_scene
 
     def project(self, points_m: ArrayLike) -> Array:
@@ -204,7 +205,7 @@ class RayGrid:
     """Rays of a camera's pixels (x, y, 1), and how they turn across a pixel, for several rays per pixel.
 
     The central rays are exact. Around them the rays are linear in the offset: a lens with k1 = -0.3 and a view of 80 degrees
-    bends by 1e-3 px over a pixel.
+    bends by 1e-3 px over a pixel. A fisheye is rendered up to 80 degrees from its axis, and black beyond.
     """
 
     x: Array
@@ -222,6 +223,8 @@ class RayGrid:
         if not 1 <= supersampling <= 16:
             raise UsageError(f"supersampling is {supersampling}; use 1 to 16 (n x n rays per pixel)")
         rays = camera.unproject(pixel_grid(camera))
+        if camera.is_fisheye:
+            rays = rays / np.where(rays[..., 2:] > _LEAST_FISHEYE_COSINE, rays[..., 2:], np.nan)
         x, y = np.ascontiguousarray(rays[..., 0]), np.ascontiguousarray(rays[..., 1])
         slopes = np.stack([_slope(x, 1), _slope(x, 0), _slope(y, 1), _slope(y, 0)])
         offsets = _lattice_offsets(supersampling * supersampling)
