@@ -17,6 +17,8 @@ from calib.images import Image, quiet_opencv
 _MAGIC = re.compile(
     rb"....(?:ftyp(?!heic|heix|mif1|msf1|avif|avis)|moov|mdat|wide|free|skip|pnot)|RIFF....AVI |\x1a\x45\xdf\xa3", re.DOTALL
 )
+# Read by the decoder when it is first used: its own complaints would stand beside our one message.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 _ADVICE = "copy or record it again, or convert it, e.g. to MP4 with H.264"
 
 
@@ -65,7 +67,7 @@ def open_video(path: str | Path) -> Video:
 
 
 def frames(path: str | Path, indices: Iterable[int]) -> Generator[tuple[Image | None, Image | None], None, None]:
-    """Some frames of a video, each with the one that follows it (the one before for the last).
+    """Some frames of a video, each with the one that follows it.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def frames(path: str | Path, indices: Iterable[int]) -> Generator[tuple[Image | 
     Yields
     ------
     (frame, neighbour) : (H, W, 3) uint8 arrays in BGR order
-        None for a frame beyond the end; None for a neighbour that does not exist.
+        None for a frame beyond the end. The neighbour of the last frame is the one before, or None if that was not asked for.
 
     Raises
     ------
@@ -139,11 +141,9 @@ def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
         raise InputError(f"{path}: cannot be read: {error}") from error
     if not is_video(path):
         raise InputError(f"{path}: is not a video; MP4, MOV, AVI, MKV and WebM are read")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints would stand beside our one message
     with quiet_opencv():
-        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_ANY)
+        decoder = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
+        capture = cv2.VideoCapture(str(path.absolute()), decoder)
     try:
         if not capture.isOpened():
             raise InputError(f"{path}: is a broken video, or of a kind that cannot be decoded; {_ADVICE}")
