@@ -69,7 +69,7 @@ def _count(path: str | Path, entries: dict[Any, Any], name: str) -> int:
 
 def _number(path: str | Path, entries: dict[Any, Any], name: str) -> float:
     if name not in entries:
-        raise ConfigError(f"{path}: {name} is missing; a {entries['target_type']} needs it")
+        raise ConfigError(f"{path}: {name} is missing; the {entries['target_type']} needs it")
     try:
         if isinstance(entries[name], bool):
             raise ValueError

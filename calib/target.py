@@ -105,9 +105,9 @@ class Target:
         if self.kind in ("charuco", "aprilgrid"):
             self._check_markers()
         elif self.marker_m != 0.0 or self.dictionary:
-            raise UsageError(f"target: a {self.kind} has no markers; leave out their size and dictionary")
+            raise UsageError(f"target: {self.kind}: this kind has no markers; leave out their size and dictionary")
         if self.legacy and self.kind != "charuco":
-            raise UsageError(f"target: a {self.kind} has no legacy layout; only a charuco has")
+            raise UsageError(f"target: {self.kind}: this kind has no legacy layout; only charuco has")
 
     def _check_markers(self) -> None:
         _check_length("marker", self.marker_m)

@@ -38,7 +38,7 @@ def pdf_bytes(page: Page) -> bytes:
 
 def _content(page: Page) -> Iterator[str]:
     """Drawing operators: from here a unit is a millimetre, y runs down from the top edge."""
-    scale = _number(_POINTS_PER_MM)
+    scale = f"{_POINTS_PER_MM:.12f}"
     yield f"{scale} 0 0 -{scale} 0 {_number(page.size_mm[1] * _POINTS_PER_MM)} cm"
     yield "0 g"
     # All of the board is one path: viewers leave no hairlines between touching boxes of one path.

@@ -99,6 +99,8 @@ def _share(start: float, stop: float, pixels: slice) -> NDArray[np.float32]:
 def _add_disc(ink: NDArray[np.float32], x: float, y: float, radius: float) -> None:
     """Each scanline covers an interval exactly; sixteen of them make a pixel row."""
     columns, rows = _span(x - radius, x + radius, ink.shape[1]), _span(y - radius, y + radius, len(ink))
+    if columns.start == columns.stop or rows.start == rows.stop:
+        return
     heights = (np.arange(rows.start * _SCANLINES, rows.stop * _SCANLINES) + 0.5) / _SCANLINES - y
     half = np.sqrt(np.maximum(radius**2 - heights**2, 0.0))[:, None]
     at = np.arange(columns.start, columns.stop)

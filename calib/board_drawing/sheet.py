@@ -86,10 +86,13 @@ def draw_board(target: Target | AutoTarget, path: str | Path, *, paper: str = "A
 def _notes(target: Target, paper_mm: tuple[float, float], margin_mm: float) -> Iterator[str]:
     if target.is_symmetric:
         proposal = asymmetric(target, paper_mm, margin_mm)
-        advice = f"take {proposal} instead" if proposal else "a board of other counts, or a charuco, cannot flip"
+        why = {
+            "chessboard": "a board does unless one of its counts is even and the other odd",
+            "circles": "every plain grid of circles does",
+        }.get(target.kind, "asymmetric circles do when the count of rows is even")
         yield (
-            f"{target} looks the same upside down, so two cameras may read it from opposite ends"
-            f" ({'squares of both colours lie alike' if target.kind == 'chessboard' else 'the circles lie alike'}); {advice}"
+            f"{target} looks the same upside down ({why}), so that two cameras may read it from opposite ends;"
+            f" take {proposal or 'a charuco'} instead"
         )
     if target.has_ids:
         border = 1 if target.kind == "charuco" else APRILGRID_BORDER
