@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calib import kannala_brandt
 from calib.errors import CalibrationError
 from calib.geometry import Array, frozen
-from calib.kannala_brandt import distorted_angle, fold_angle_rad, undistorted_angle
 
 COEFFICIENT_NAMES = {
     "radtan": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4"),
@@ -144,7 +144,7 @@ class Camera:
         fisheye see `calib.kannala_brandt`.)
         """
         p = np.asarray(points_xyz, np.float64)
-        xy = self._fisheye_project(p) if self.is_fisheye else self._pinhole_project(p)
+        xy = kannala_brandt.project(p, self.distortion) if self.is_fisheye else self._pinhole_project(p)
         return np.stack([self.focal_x_px * xy[..., 0] + self.centre_x_px, self.focal_y_px * xy[..., 1] + self.centre_y_px], -1)
 
     def unproject(self, uv: ArrayLike) -> Array:
@@ -164,7 +164,7 @@ class Camera:
             [(q[..., 0] - self.centre_x_px) / self.focal_x_px, (q[..., 1] - self.centre_y_px) / self.focal_y_px], -1
         )
         if self.is_fisheye:
-            return self._fisheye_unproject(target)
+            return kannala_brandt.unproject(target, self.distortion)
         xy = target.copy()
         if len(self.distortion):
             xy = self._undistort(target)
@@ -176,7 +176,7 @@ class Camera:
         At most pi / 2 for a pinhole and pi for a fisheye. Tangential and thin-prism terms are left out.
         """
         if self.is_fisheye:
-            return fold_angle_rad(self.distortion)
+            return kannala_brandt.fold_angle_rad(self.distortion)
         return float(np.arctan(self.fold_radius()))
 
     def fold_radius(self) -> float:
@@ -186,7 +186,7 @@ class Camera:
         a fisheye beyond 90 degrees too.
         """
         if self.is_fisheye:
-            angle = fold_angle_rad(self.distortion)
+            angle = self.fold_angle_rad()
             return float(np.tan(angle)) if angle < np.arctan(_WIDEST_TANGENT) else float("inf")
         if not len(self.distortion):
             return float("inf")
@@ -218,20 +218,6 @@ class Camera:
     def crop(self, x0: int, y0: int, width: int, height: int) -> "Camera":
         """The camera of the window [x0, x0 + width) x [y0, y0 + height); the window may lie partly outside (padding)."""
         return replace(self, width=width, height=height, centre_x_px=self.centre_x_px - x0, centre_y_px=self.centre_y_px - y0)
-
-    def _fisheye_project(self, p: Array) -> Array:
-        """Distorted position in units of the focal length: theta_d along the direction of (x, y)."""
-        r = np.hypot(p[..., 0], p[..., 1])
-        theta = np.arctan2(r, p[..., 2])
-        is_seen = (theta < fold_angle_rad(self.distortion)) & ((r > 0.0) | (p[..., 2] > 0.0)) & np.isfinite(p).all(-1)
-        along = np.where(is_seen[..., None], p[..., :2], np.nan) / np.where(r > 0.0, r, 1.0)[..., None]
-        return np.asarray(along * distorted_angle(theta, self.distortion)[..., None])
-
-    def _fisheye_unproject(self, target: Array) -> Array:
-        theta_d = np.hypot(target[..., 0], target[..., 1])
-        theta = undistorted_angle(theta_d, self.distortion)
-        along = target / np.where(theta_d > 0.0, theta_d, 1.0)[..., None]
-        return np.concatenate([along * np.sin(theta)[..., None], np.cos(theta)[..., None]], -1)
 
     def _pinhole_project(self, p: Array) -> Array:
         z = np.where(p[..., 2] > 0.0, p[..., 2], np.nan)

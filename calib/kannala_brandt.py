@@ -13,6 +13,46 @@ _ITERATIONS = 100  # bisection alone would need 60
 _TOLERANCE = 4e-16  # of theta
 
 
+def project(points_xyz: ArrayLike, k: ArrayLike) -> Array:
+    """Image positions in units of the focal length, from the principal point: theta_d along the direction of (x, y).
+
+    Parameters
+    ----------
+    points_xyz : (..., 3) array
+        In the camera's frame, any unit; z may be negative.
+    k : (4,) array
+
+    Returns
+    -------
+    (..., 2) array; NaN from the fold of the lens on, for the camera's own centre, and straight behind (a circle, no position).
+    """
+    p = np.asarray(points_xyz, np.float64)
+    r = np.hypot(p[..., 0], p[..., 1])
+    theta = np.arctan2(r, p[..., 2])
+    is_seen = (theta < fold_angle_rad(k)) & ((r > 0.0) | (p[..., 2] > 0.0)) & np.isfinite(p).all(-1)
+    along = np.where(is_seen[..., None], p[..., :2], np.nan) / np.where(r > 0.0, r, 1.0)[..., None]
+    return np.asarray(along * distorted_angle(theta, k)[..., None])
+
+
+def unproject(xy: ArrayLike, k: ArrayLike) -> Array:
+    """Unit vectors towards image positions: the inverse of `project`.
+
+    Parameters
+    ----------
+    xy : (..., 2) array, in units of the focal length
+    k : (4,) array
+
+    Returns
+    -------
+    (..., 3) array; NaN beyond the fold of the lens.
+    """
+    at = np.asarray(xy, np.float64)
+    theta_d = np.hypot(at[..., 0], at[..., 1])
+    theta = undistorted_angle(theta_d, k)
+    along = at / np.where(theta_d > 0.0, theta_d, 1.0)[..., None]
+    return np.concatenate([along * np.sin(theta)[..., None], np.cos(theta)[..., None]], -1)
+
+
 def fold_angle_rad(k: ArrayLike) -> float:
     """The angle at which theta_d stops growing; pi, the whole sphere, where it grows all the way.
 
