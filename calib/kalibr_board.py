@@ -29,7 +29,7 @@ def read_kalibr_board(path: str | Path) -> dict[str, Any]:
 
     try:
         entries = yaml.safe_load(files.read_bytes(path, kind="board file", limit_bytes=_LIMIT_BYTES).decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date that does not exist
         raise ConfigError(f"{path}: is not valid YAML: {str(error).splitlines()[0]}; give a board file of Kalibr") from error
     if not isinstance(entries, dict) or "target_type" not in entries:
         raise ConfigError(f"{path}: has no target_type; give a board file of Kalibr (aprilgrid, checkerboard or circlegrid)")
@@ -74,7 +74,7 @@ def _number(path: str | Path, entries: dict[Any, Any], name: str) -> float:
         if isinstance(entries[name], bool):
             raise ValueError
         value = float(entries[name])  # PyYAML takes 1e-2 for text
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0.0 < value < math.inf:
         raise ConfigError(f"{path}: {name} is {entries[name]!r}; it must be a number > 0")

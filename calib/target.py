@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib import markers
-from calib.errors import UsageError
+from calib.errors import ConfigError, UsageError
 from calib.geometry import Array
 from calib.kalibr_board import read_kalibr_board
 from calib.units import parse_length_m
@@ -248,13 +248,7 @@ def parse_target(text: str) -> Target | AutoTarget:
     stripped = text.strip()
     head, _, rest = stripped.partition(":")
     if stripped.lower().endswith((".yaml", ".yml")):
-        named = head.strip().lower() in (*KINDS, *_ALIASES, "kalibr")
-        path = Path(rest.strip() if named else stripped)
-        fields = read_kalibr_board(path)
-        try:
-            return Target(**fields)
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from error
+        return _from_file(head.strip().lower(), rest.strip(), stripped)
     parts = [part.strip() for part in stripped.split(":")]
     kind = parts[0].lower()
     kind = _ALIASES.get(kind, kind)
@@ -283,6 +277,21 @@ def parse_target(text: str) -> Target | AutoTarget:
         name = markers.dictionary_name(parts[4], what=what) if len(parts) == 5 else "DICT_APRILTAG_36h11"
         return Target(kind, columns, rows, length_m * (1.0 + _ratio(parts[3], what, example)), length_m, name)
     return Target(kind, columns, rows, length_m)
+
+
+def _from_file(head: str, rest: str, whole: str) -> Target:
+    """A board file of Kalibr, with or without words before its path."""
+    kind = _ALIASES.get(head, head)
+    path = Path(rest if kind in (*KINDS, "kalibr") else whole)
+    try:
+        target = Target(**read_kalibr_board(path))
+    except ConfigError:
+        raise
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    if kind in KINDS and kind not in ("aprilgrid", target.kind):
+        raise UsageError(f"{path}: holds a board of kind {target.kind}, not {kind}; write kalibr:{path} to take it as it is")
+    return target
 
 
 def _ratio(text: str, what: str, example: str) -> float:

@@ -233,6 +233,18 @@ def test_opencv_reads_an_aprilgrid_sheet(tmp_path: Path) -> None:
     )
 
 
+def test_tags_are_printed_as_kalibr_prints_them() -> None:
+    """Tag 0 of 36h11 is 0xd5d628584, read from its top left bit; a set bit is white, two cells around are black."""
+    target = target_of("aprilgrid:1x1:100mm:0.2")
+    drawn = board_image(target, 1000.0, rim_m=0.0)
+    cells = drawn.image[25:125:10, 25:125:10] > 127
+    bits = np.array([int(bit) for bit in f"{0xD5D628584:036b}"]).reshape(6, 6)
+    np.testing.assert_array_equal(cells, np.pad(bits, 2) == 1)
+    corners = drawn.image[10:140:59, 10:140:59] > 127  # three per side: the squares beside the tag, the white between them
+    np.testing.assert_array_equal(corners[::2, ::2], False)
+    np.testing.assert_array_equal([drawn.image[10, 70], drawn.image[70, 10], drawn.image[130, 70]], 255)
+
+
 def test_opencv_reads_a_chessboard_sheet(tmp_path: Path) -> None:
     sheet, target = picture_and_truth(BOARDS["chessboard"], tmp_path)
     found, corners = cv2.findChessboardCorners(sheet, (target.columns, target.rows))

@@ -290,6 +290,8 @@ def test_board_files_of_kalibr_are_read(text: str, board: str, head: str, tmp_pa
     ("text", "what"),
     [
         ("a: [1", "is not valid YAML"),
+        ("target_type: 2001-99-99", "is not valid YAML"),
+        (APRILGRID.replace("8.8e-2", "1" + 400 * "0"), "it must be a number > 0"),
         ("- 1", "has no target_type; give a board file of Kalibr"),
         ("target_type: pyramid\ntargetCols: 6\ntargetRows: 7", "unknown target_type 'pyramid'"),
         (APRILGRID.replace("tagRows: 5", ""), "tagRows is missing; the aprilgrid needs it"),
@@ -312,6 +314,14 @@ def test_mistakes_in_a_board_file_are_named_with_the_file(text: str, what: str, 
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ConfigError) or "possible" in what
+
+
+def test_a_board_file_of_another_kind_than_named_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "board.yml"
+    file.write_text(CHECKERBOARD)
+    assert str(parse_target(f"checkerboard:{file}")) == "chessboard:6x7:60mm"
+    with pytest.raises(UsageError, match="holds a board of kind chessboard, not circles; write kalibr:"):
+        parse_target(f"circles:{file}")
 
 
 def test_a_board_file_that_is_missing_is_an_input_error(tmp_path: Path) -> None:
