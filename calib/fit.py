@@ -83,8 +83,14 @@ class Fit:
     noise_px: float
     """standard deviation of a kept corner along one axis, px"""
     disagreement: float
-    """>= 1: what the pairs' own motions between the cameras scatter over what corner noise explains; the covariance contains its
-    square where that is beyond chance"""
+    """>= 1: how much more the pairs disagree about the rig than the noise of their corners explains; 1 where that may be chance.
+    The sigmas of the rig contain it: blur, motion and bad light spoil all corners of a view alike"""
+    pair_scatter: Array
+    """(pairs,) what a motion between the cameras of its own would gain each pair: about 1 where noise is all there is; NaN for
+    pairs without one"""
+    unsteady: float
+    """the corners' noise with all pairs together over that of each camera alone: about 1 for a rig that stood still and pictures
+    of one moment"""
     repaired: Mapping[int, str]
     """pairs that were re-indexed, and how"""
     dropped: Mapping[int, str]

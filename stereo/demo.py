@@ -159,14 +159,14 @@ def _render_boards(rig: StereoRig, folder: Path, count: int) -> tuple[list[Path]
 def _calibrate(left: list[Path], right: list[Path]) -> SolveResult:
     target = parse_target(TARGET)
     found = detect_pairs(left, right, target)
-    return solve_rig(found.pairs, target, found.left_size, right_size=found.right_size)
+    return solve_rig(found)
 
 
 def _lines(errors: DemoErrors, solved: SolveResult, result: RunResult, folder: Path, seconds: float) -> tuple[str, ...]:
     baseline_mm = 1000.0 * solved.rig.baseline_m
     percent = {name: 100.0 * getattr(errors, name) for name in ("answered", "off_by_1", "off_by_2", "within_sigma")}
     return (
-        f"Calibration   {len(solved.pairs)} pairs of photos, corners agree to {errors.stereo_rms_px:.3f} px",
+        f"Calibration   {len(solved.fit.names)} pairs of photos, corners agree to {errors.stereo_rms_px:.3f} px",
         f"              baseline {baseline_mm:.2f} mm, off by {1000.0 * errors.baseline_m:+.3f} mm;"
         f" rows agree to {errors.row_px:.3f} px",
         f"Disparity     {errors.lowest_px:+.1f} to {errors.highest_px:+.1f} px in truth"

@@ -9,14 +9,17 @@ ROOT = Path(__file__).resolve().parents[1]
 # Bottom to top. A folder is one room; its own files are ordered in turn.
 ROOMS = {
     "calib": "errors units files config_write config_read config console image_checks images video image_lists sources"
-    " geometry kannala_brandt camera covariance rig"
-    " rig_files markers kalibr_board target board_drawing detection corners finders"
-    " workers detection_cache frame_choice capture_checks detect corner_order adjust fit sensitivity depth_sigma coverage residual_structure residual_tables quality next_poses solve rectification_checks rectification synthetic"
+    " geometry kannala_brandt lens camera covariance rig rig_files markers kalibr_board target board_drawing"
+    " detection corners finders workers detection_cache frame_choice capture_checks detect"
+    " corner_order fit sensitivity depth_sigma coverage residual_structure residual_tables quality next_poses"
+    " bundle robust single readings joint held_out model_choice plausible model_search"
+    " faults_evidence faults_kinds faults_motion faults_corners faults_capture faults known_length solve"
+    " rectification_checks rectification synthetic"
     " describe plots rig_picture residual_plots quality_plots report report_page cli",
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
     "calib.finders": "found prepare saddle markers chessboard marked circles guess __init__",
     "calib.board_drawing": "pattern raster paper page pdf svg png sheet __init__",
-    "calib.synthetic": "texture scene render board rigs capture demo __init__",
+    "calib.synthetic": "texture scene render board rigs capture spoil demo __init__",
     "stereo": "maps drawing picture map_files encodings settings kernels memory workspace arena threads matcher_input"
     " aggregation selection speckles second_pass subpixel confidence dense row_residual"
     " filling"

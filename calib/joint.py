@@ -1,0 +1,293 @@
+"""Both cameras, the motion between them, the board's bow and all poses at once: `solve_joint`.
+
+Pairs whose two pictures were not taken at one moment, or whose boards were read differently, contradict the others: each asks
+for a motion between the cameras of its own. Such a pair is taken apart: its two views go on helping each camera alone, but say
+nothing of the motion any more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.bundle import Board, Normal, Problem, State, adjust, normal_equations, residuals
+from calib.corner_order import CornerOrder, Pose
+from calib.covariance import RigCovariance, parameter_names
+from calib.detection import PairView
+from calib.fit import Fit, Residuals
+from calib.geometry import Array, compose, invert, nearest_rotation
+from calib.rig import StereoRig
+from calib.robust import Robust, invert_spd, mean_scale, robust_adjust
+from calib.single import Single, camera_of, sight_of
+from calib.target import Target
+
+_FAR_RAD = 0.03  # contradiction of a pair's own motion that no lens error explains
+_FAR_TIMES = 10.0  # times the median pair's
+_UNSTEADY, _STEADY = 2.0, 1.5  # `Togetherness.unsteady`: where pairs are taken apart, and where that ends
+_LEAST_PAIRS = 3
+_LEAST_SHARE = 0.4  # of the pairs must stay
+_CAUTIOUS = 10.0  # sigmas: scale of the loss on the way to the first answer
+_BEYOND_CHANCE = 2.5  # sigmas: once in a hundred sound captures
+_CONTRADICTS = "its two images contradict the motion between the cameras that the other pairs agree on"
+_ANOTHER_MOMENT = "its two images were not taken at one moment, or the cameras had moved against each other"
+
+Monos = tuple[Single, Single]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Togetherness:
+    """Which pairs tell of one motion between the cameras."""
+
+    apart: dict[int, str]
+    """pairs to take apart, and why"""
+    unsteady: float
+    """the corners' noise with all pairs together over that of each camera alone; 1 for a rig that stood still"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joint:
+    """The solution in the terms of the adjustment."""
+
+    robust: Robust
+    sizes: tuple[tuple[int, int], tuple[int, int]]
+    pairs: Sequence[PairView]
+    target: Target
+    togetherness: Togetherness
+    """the right view of a pair i that was taken apart stands at moment i + len(pairs)"""
+    repaired: dict[int, str]
+    disagreement: float
+    """see `calib.fit.Fit`"""
+    pair_scatter: Array
+    """(pairs,) see `calib.fit.Fit`"""
+    mono: Monos
+
+    @property
+    def apart(self) -> dict[int, str]:
+        """Pairs taken apart, and why."""
+        return self.togetherness.apart
+
+    @property
+    def model(self) -> str:
+        """Lens model."""
+        return self.robust.problem.sights[0].model
+
+    @property
+    def together(self) -> list[int]:
+        """Pairs that tell of the motion between the cameras."""
+        both = [i for i, pair in enumerate(self.pairs) if pair.left is not None and pair.right is not None]
+        return [i for i in both if i not in self.apart]
+
+    def rig_of(self, state: State) -> StereoRig:
+        """The cameras and the motion of a state."""
+        left, right = (camera_of(self.model, p, size) for p, size in zip(state.intrinsics, self.sizes, strict=True))
+        return StereoRig(left, right, nearest_rotation(state.R), state.t)
+
+
+def contradictions(
+    pairs: Sequence[PairView], target: Target, mono: Monos, agreed: CornerOrder, both: Sequence[int], *, fit_warp: bool
+) -> Togetherness:
+    """The pairs whose two images cannot be of one moment: far from the motion that the others agree on; or, where all pairs
+    together miss by much more than each camera alone, those that ask most for a motion of their own, until that is no longer so.
+
+    Parameters
+    ----------
+    pairs : sequence of PairView
+        In one order of corners.
+    target : Target
+    mono : tuple of Single
+        Both cameras alone, from these pairs.
+    agreed : CornerOrder
+        The motion that the pairs `both` agree on.
+    both : sequence of int
+        The pairs that `agreed` judged.
+    fit_warp : bool
+        Whether the board may be bowed.
+    """
+    disagreement = np.array(agreed.disagreement_rad)
+    far = np.array(both)[disagreement > max(_FAR_TIMES * float(np.median(disagreement)), _FAR_RAD)]
+    apart = dict.fromkeys(far.tolist(), _CONTRADICTS) if len(both) - len(far) >= _LEAST_PAIRS else {}
+    least = max(_LEAST_PAIRS, int(np.ceil(_LEAST_SHARE * len(both))))
+    alone = float(np.sqrt(np.mean([single.robust.scale**2 for single in mono])))
+    motion, state, first = (agreed.R_right_left, agreed.t_right_left_m), None, None
+    while True:
+        problem, start = _set_up(pairs, target, mono, motion, apart, fit_warp, state)
+        part = problem.only(_kept_alone(mono, apart, len(pairs)))
+        if state is None:
+            start = adjust(part, start, cauchy=_CAUTIOUS * alone)
+        state = adjust(part, start)
+        together = [i for i in both if i not in apart]
+        ratio = mean_scale(part, state) / alone
+        first = first or ratio
+        if len(together) <= least or ratio < (_UNSTEADY if len(apart) == len(far) else _STEADY):
+            return Togetherness(apart, first)
+        scatter = _own_gain(normal_equations(part, state), np.array(together), _motion_columns(part))
+        worst = np.argsort(-scatter)[: max(1, min(len(together) // 10, len(together) - least))]
+        apart = {**apart, **dict.fromkeys((together[i] for i in worst), _ANOTHER_MOMENT)}
+
+
+def solve_joint(
+    pairs: Sequence[PairView],
+    target: Target,
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    mono: Monos,
+    agreed: CornerOrder,
+    togetherness: Togetherness,
+    *,
+    fit_warp: bool,
+) -> Joint:
+    """Solve a rig whose single cameras are known.
+
+    Parameters
+    ----------
+    pairs : sequence of PairView
+        In one order of corners.
+    target : Target
+    sizes : of the left and of the right images
+    mono : tuple of Single
+        Both cameras alone, from these pairs.
+    agreed : CornerOrder
+        The motion that most pairs agree on.
+    togetherness : Togetherness
+        From `contradictions`, of this lens model or of another: solutions from the same pairs can be compared.
+    fit_warp : bool
+        Whether the board may be bowed.
+    """
+    motion = agreed.R_right_left, agreed.t_right_left_m
+    robust = robust_adjust(*_set_up(pairs, target, mono, motion, togetherness.apart, fit_warp))
+    return _judged(robust, pairs, target, sizes, mono, togetherness)
+
+
+def _kept_alone(mono: Monos, apart: dict[int, str], count: int) -> list[NDArray[np.bool_]]:
+    """The corners that each camera alone kept, in the order of the joint problem's sights."""
+    left, right = (single.robust.kept[0] for single in mono)
+    pair = mono[1].robust.problem.sights[0].moment
+    moment = pair + count * np.isin(pair, list(apart))
+    return [left, right[np.argsort(moment, kind="stable")]]
+
+
+def _motion_columns(part: Problem) -> NDArray[np.int64]:
+    """Where the rotation and translation between the cameras stand among the free parameters."""
+    end = len(part.free) - 2 * part.fit_warp
+    return np.arange(end - 6, end)
+
+
+def _set_up(
+    pairs: Sequence[PairView],
+    target: Target,
+    mono: Monos,
+    motion: Pose,
+    apart: dict[int, str],
+    fit_warp: bool,
+    start: State | None = None,
+) -> tuple[Problem, State]:
+    count = len(pairs)
+    model = mono[0].robust.problem.sights[0].model
+    at_right = [i + count if i in apart else i for i in range(count)]
+    sights = (
+        sight_of(model, [pair.left for pair in pairs]),
+        sight_of(model, [pair.right for pair in pairs], moments=at_right),
+    )
+    problem = Problem(Board(target.object_points()), sights, 2 * count, fit_warp)
+    back = invert(*motion)
+    R, t = np.tile(np.eye(3), (2 * count, 1, 1)), np.zeros((2 * count, 3))
+    for i in range(count):
+        left, right = mono[0].fit.poses[i], mono[1].fit.poses[i]
+        seen_right = None if right is None else compose(*back, *right)
+        for moment, pose in ((i, left or seen_right), (i + count, seen_right or left)):
+            if pose is not None:
+                R[moment], t[moment] = pose
+    if start is not None:
+        known = [i for i in range(count) if i not in apart]
+        R[known], t[known] = start.R_poses[known], start.t_poses[known]
+        return problem, replace(start, R_poses=R, t_poses=t)
+    intrinsics = tuple(single.robust.state.intrinsics[0] for single in mono)
+    return problem, State(intrinsics, motion[0], motion[1], np.zeros(2), R, t)
+
+
+def _judged(
+    robust: Robust,
+    pairs: Sequence[PairView],
+    target: Target,
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    mono: Monos,
+    togetherness: Togetherness,
+) -> Joint:
+    """With the test whether the pairs agree, on one motion and on all the rest, whatever each would like these to be."""
+    part = robust.inliers
+    normal = normal_equations(part, robust.state)
+    count = len(pairs)
+    seen = [np.bincount(sight.moment, minlength=2 * count)[:count] for sight in part.sights]
+    together = np.flatnonzero((seen[0] > 0) & (seen[1] > 0))
+    scatter, disagreement = np.full(count, np.nan), 1.0
+    if len(together) >= _LEAST_PAIRS:
+        chi2 = robust.scale**2 * part.freedom
+        for columns in (np.arange(len(normal.gradient)), _motion_columns(part)):
+            gain = _own_gain(normal, together, columns)
+            asked = len(columns) * (len(together) - 1)
+            rest = max(part.freedom - asked, 1)
+            left_over = max(chi2 - float(gain.sum()), 1e-12) / rest
+            ratio = float(gain.sum()) / asked / left_over
+            if ratio > 1.0 + _BEYOND_CHANCE * np.sqrt(2.0 / asked + 2.0 / rest):
+                disagreement = max(disagreement, float(np.sqrt(ratio)))
+            scatter[together] = gain / (len(columns) * left_over)  # of the motion in the end
+    return Joint(robust, sizes, pairs, target, togetherness, {}, disagreement, scatter, mono)
+
+
+def _own_gain(normal: Normal, moments: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
+    """How much of chi square each moment would gain by values of its own for some shared parameters."""
+    g = normal.each_gradient[moments][:, columns]
+    H = normal.each[moments][:, columns][:, :, columns]
+    return np.array([float(a @ invert_spd(b) @ a) for a, b in zip(g, H, strict=True)])
+
+
+def fit_of(joint: Joint) -> Fit:
+    """The solution in the terms that others look at."""
+    robust, count = joint.robust, len(joint.pairs)
+    state = robust.state
+    covariance = robust.covariance() * joint.disagreement**2
+    rig = joint.rig_of(state)
+    names = parameter_names(rig.left, rig.right)
+    rig = replace(rig, covariance=RigCovariance(names, covariance[: len(names), : len(names)]))
+    sides = [_residuals_of(joint, side, errors) for side, errors in enumerate(residuals(robust.problem, state))]
+    seen = [set(side.moment[side.kept].tolist()) for side in sides]
+    poses = [(state.R_poses[i], state.t_poses[i]) if i in seen[0] | seen[1] else None for i in range(count)]
+    kept_sigma = np.concatenate([side.sigma_px[side.kept] for side in sides])
+    return Fit(
+        target=joint.target,
+        names=[pair.name for pair in joint.pairs],
+        rig=rig,
+        model=joint.model,
+        warp_m=state.warp_m,
+        board_m=robust.problem.board.bent_m(state.warp_m),
+        poses=poses,
+        left=sides[0],
+        right=sides[1],
+        mono=(joint.mono[0].fit, joint.mono[1].fit),
+        noise_scale=robust.scale,
+        noise_px=float(robust.scale * np.sqrt((kept_sigma**2).mean())),
+        disagreement=joint.disagreement,
+        pair_scatter=joint.pair_scatter,
+        unsteady=joint.togetherness.unsteady,
+        repaired=joint.repaired,
+        dropped=dict(joint.apart),
+    )
+
+
+def _residuals_of(joint: Joint, side: int, errors: Array) -> Residuals:
+    """The corners of one camera by pair, those of views that are out marked so."""
+    sight, kept, count = joint.robust.problem.sights[side], joint.robust.kept[side], len(joint.pairs)
+    pair = sight.moment % count
+    out = np.isin(pair, list(joint.apart))
+    whole = out | (np.bincount(pair[kept & ~out], minlength=count)[pair] == 0)
+    reasons = np.where(whole, "pair", np.where(kept, "", "outlier"))
+    order = np.argsort(pair, kind="stable")
+    return Residuals(
+        moment=pair[order],
+        ids=sight.ids[order],
+        seen_uv=sight.uv[order],
+        error_px=np.where(np.isfinite(errors), errors, np.nan)[order],
+        sigma_px=sight.sigma_px[order],
+        kept=(kept & ~whole)[order],
+        reasons=reasons[order],
+    )
