@@ -1,35 +1,32 @@
 """Find the board in the images of a capture, several at a time."""
 
 import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from calib import video
+from calib.board_search import BoardSearch
 from calib.capture_checks import leave_out
 from calib.detection import BoardViews, Detection, PairView
 from calib.detection_cache import DetectionCache, Searched
 from calib.errors import UsageError
 from calib.finders import find_board
 from calib.finders.chessboard import guess_chessboard as guess_board
-from calib.frame_choice import Choice, choose_frames, motion_px
+from calib.frame_choice import Choice, choose_frames
 from calib.images import Image
 from calib.sources import Source, VideoFrame, as_source, pair_name
 from calib.target import AutoTarget, Target
-from calib.workers import in_order
 
 __all__ = ["detect_board", "detect_pairs", "guess_board"]
 
 TIME_LIMIT_S = 10.0
-FRAME_TIME_LIMIT_S = 0.5
-"""for a frame of a video, of which there are many"""
 _MOST_THREADS = 8
 _PROBED = 4  # images that tell which board it is before the others are searched
 _IMAGES_TO_GUESS, _FRAMES_TO_GUESS = 6, 16
+_FRAMES_TO_DOUBT = 24  # searched thoroughly where no frame seems to show a board
 _NAMED = 3
 _MOVING_PX = 2.0  # median motion from frame to frame that is worth a warning
 
@@ -111,125 +108,48 @@ def detect_pairs(
         for side, image in zip(("left", "right"), pair, strict=True)
     ]
     kept = cache if isinstance(cache, DetectionCache) or cache is None else DetectionCache(cache)
-    search = _Search(kept, time_limit_s, threads or min(os.cpu_count() or 1, _MOST_THREADS))
-    found, resolved = _search_all(sources, _known_target(sources, target, search), search, progress)
+    search = BoardSearch(kept, time_limit_s, threads or min(os.cpu_count() or 1, _MOST_THREADS))
+    known = _known_target(sources, target)
+    found, resolved = _search_all(sources, known, search, progress)
+    if len(sources) > 2 and _is_video(sources) and not any(result.detection for result in found):
+        search = replace(search, skips_empty=False)  # perhaps the quick look does not know this board
+        some = _spread(sources, _FRAMES_TO_DOUBT)
+        if any(result.detection for result in list(search(some, [known] * len(some)))):
+            found, resolved = _search_all(sources, known, search, None)
     told = [*notes, *_target_notes(target, resolved, found)]
     if kept is not None:
         kept.trim()
         told += [kept.problem] if kept.problem else []
     found, sizes, more = leave_out([source.name for source in sources], found)
     pairs = [_pair(sources[i : i + 2], found[i : i + 2]) for i in range(0, len(sources), 2)]
-    if len(pairs) > 1 and all(isinstance(source, VideoFrame) for source in sources):
+    if len(pairs) > 1 and _is_video(sources):
         pairs, chosen = _choose(pairs, found, resolved, sizes)
         more += chosen
     return BoardViews(tuple(pairs), *sizes, resolved, (*told, *more))
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One image to search."""
-
-    source: Source
-    target: Target
-    known: Searched | None = None
-    frames: tuple[Image | None, Image | None] = (None, None)
-    """of a video: the frame and its neighbour"""
-    digest: str = ""
+def _is_video(sources: Sequence[Source]) -> bool:
+    return all(isinstance(source, VideoFrame) for source in sources)
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """How images are searched."""
-
-    cache: DetectionCache | None
-    time_limit_s: float
-    threads: int
-
-    def __call__(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[Searched]:
-        """What is found in each source, in their order."""
-        guard_s = 2.0 * self.time_limit_s + 1.0  # the search itself looks at the clock between its attempts only
-        return in_order(self._work, self._jobs(sources, targets), threads=self.threads, limit_s=guard_s, late=self._late)
-
-    def _jobs(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[_Job]:
-        """Frames of videos are decoded here, one after the other; other images by the threads."""
-        digests = _frame_digests(sources) if self.cache is not None else {}
-        jobs = []
-        for source, target in zip(sources, targets, strict=True):
-            digest = f"{digests[source.path]}#{source.index}" if isinstance(source, VideoFrame) and digests else ""
-            known = self.cache.load(digest, self._key(source, target)) if self.cache is not None and digest else None
-            jobs.append(_Job(source, target, known, digest=digest))
-        missing: dict[Path, list[int]] = {}
-        for job in jobs:
-            if isinstance(job.source, VideoFrame) and job.known is None:
-                missing.setdefault(job.source.path, []).append(job.source.index)
-        readers = {path: video.frames(path, indices) for path, indices in missing.items()}
-        try:
-            for job in jobs:
-                is_new_frame = isinstance(job.source, VideoFrame) and job.known is None
-                yield replace(job, frames=next(readers[job.source.path])) if is_new_frame else job  # type: ignore[union-attr]
-        finally:
-            for reader in readers.values():
-                reader.close()
-
-    def _work(self, job: _Job) -> Searched:
-        if job.known is not None:
-            return job.known
-        source, digest = job.source, job.digest
-        if isinstance(source, VideoFrame):
-            image, neighbour = job.frames
-            if image is None:
-                return Searched(None, "a frame that cannot be decoded", job.target, None)
-        else:
-            digest = source.digest()
-            known = self.cache.load(digest, self._key(source, job.target)) if self.cache is not None else None
-            if known is not None:
-                return known
-            image, neighbour = source.read(), None
-        limit_s, start_s = self._limit_s(source), time.monotonic()
-        found = find_board(image, job.target, deadline=start_s + limit_s)
-        is_late = found.detection is None and time.monotonic() - start_s > limit_s
-        motion = float("nan")
-        if found.detection is not None and neighbour is not None and neighbour.shape == image.shape:
-            motion = motion_px(image, neighbour, found.detection.corners_uv)
-        reason = f"{found.reason} within {limit_s:g} s" if is_late else found.reason
-        size = (image.shape[1], image.shape[0])
-        result = Searched(found.detection, reason, found.target, size, found.note, motion, digest)
-        if self.cache is not None and digest and (not is_late or isinstance(source, VideoFrame)):
-            self.cache.save(digest, self._key(source, job.target), result)
-        return result
-
-    def _late(self, job: _Job) -> Searched:
-        """For a search that does not come back."""
-        return Searched(None, f"no board found within {self._limit_s(job.source):g} s", job.target, None)
-
-    def _limit_s(self, source: Source) -> float:
-        return min(self.time_limit_s, FRAME_TIME_LIMIT_S) if isinstance(source, VideoFrame) else self.time_limit_s
-
-    def _key(self, source: Source, target: Target) -> str:
-        """What is kept depends on the board, and for frames of videos, most of which show none, on the time given to each."""
-        return f"{target!r} in {self._limit_s(source):g} s" if isinstance(source, VideoFrame) else repr(target)
+def _spread(sources: Sequence[Source], most: int) -> list[Source]:
+    """A few sources, evenly over their number."""
+    count = min(len(sources), most)
+    return [sources[round(i * (len(sources) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
-def _frame_digests(sources: Iterable[Source]) -> dict[Path, str]:
-    from calib import files
-
-    return {path: files.sha256(path) for path in {source.path for source in sources if isinstance(source, VideoFrame)}}
-
-
-def _known_target(sources: Sequence[Source], target: Target | AutoTarget, search: _Search) -> Target:
+def _known_target(sources: Sequence[Source], target: Target | AutoTarget) -> Target:
     """The board asked for, or the one that the first images show."""
     if isinstance(target, Target):
         return target
     from calib.finders import guess_target
 
-    is_video = all(isinstance(source, VideoFrame) for source in sources)
-    count = min(len(sources), _FRAMES_TO_GUESS if is_video else _IMAGES_TO_GUESS)
-    chosen = [sources[round(i * (len(sources) - 1) / max(count - 1, 1))] for i in range(count)]
-    return guess_target([source.read() for source in chosen], target.square_m)
+    some = _spread(sources, _FRAMES_TO_GUESS) if _is_video(sources) else list(sources[:_IMAGES_TO_GUESS])
+    return guess_target([source.read() for source in some], target.square_m)
 
 
 def _search_all(
-    sources: Sequence[Source], target: Target, search: _Search, progress: Callable[[str], None] | None
+    sources: Sequence[Source], target: Target, search: BoardSearch, progress: Callable[[str], None] | None
 ) -> tuple[list[Searched], Target]:
     """All images searched for one and the same board: the one that most of them show."""
     found: list[Searched] = []

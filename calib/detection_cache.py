@@ -24,18 +24,8 @@ from calib.target import Target
 _FORMAT = 1
 _SUFFIX = ".npz"
 _SEARCH = (
-    *(
-        "finders/*.py",
-        "corners.py",
-        "detection.py",
-        "geometry.py",
-        "images.py",
-        "markers.py",
-        "target.py",
-        "video.py",
-        "detect.py",
-    ),
-    "frame_choice.py",
+    *("finders/*.py", "corners.py", "detection.py", "geometry.py", "images.py", "markers.py", "target.py", "video.py"),
+    *("frame_choice.py", "board_search.py"),
 )
 """the sources that decide what is found, in this package's folder"""
 MOST_BYTES = 200_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib import detect, finders
+from calib import board_search, finders
 from calib.detect import detect_pairs
 from calib.detection import Detection
 from calib.errors import InputError, UsageError
@@ -43,7 +43,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, Target]]]:
         proved = LEGACY if 100 <= value < 200 else target if 200 <= value < 250 else TARGET
         return Found(Detection(np.array([[float(value), 2.0]]), "fake"), "", proved, "old layout" if proved.legacy else "")
 
-    monkeypatch.setattr(detect, "find_board", find)
+    monkeypatch.setattr(board_search, "find_board", find)
     yield asked
     end.set()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib import detect, detection_cache
+from calib import board_search, detection_cache
 from calib.detect import detect_pairs
 from calib.detection import Detection
 from calib.detection_cache import DetectionCache, Searched, default_folder
@@ -39,7 +39,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         found = None if image.max() == 0 else Detection(np.array([[float(image[0, 0]), 2.0]]), "sb")
         return Found(found, "" if found else "no board found", target)
 
-    monkeypatch.setattr(detect, "find_board", find)
+    monkeypatch.setattr(board_search, "find_board", find)
     return made
 
 
@@ -212,7 +212,7 @@ def test_a_search_that_ran_out_of_time_is_not_kept(tmp_path: Path, monkeypatch: 
         time.sleep(0.06)
         return Found(None, "no board found", target)
 
-    monkeypatch.setattr(detect, "find_board", slow)
+    monkeypatch.setattr(board_search, "find_board", slow)
     left, right = photos(tmp_path, [10]), photos(tmp_path, [30], "r")
     for _ in range(2):
         views = detect_pairs(left, right, TARGET, cache=tmp_path / "cache", time_limit_s=0.05)

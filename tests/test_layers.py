@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "calib": "errors units files config_write config_read config console image_checks images video image_lists sources"
     " geometry kannala_brandt lens camera covariance rig rig_files markers kalibr_board target board_drawing"
-    " detection corners finders workers detection_cache frame_choice capture_checks detect"
+    " detection corners finders workers detection_cache frame_choice capture_checks board_search detect"
     " corner_order fit sensitivity depth_sigma coverage residual_structure residual_tables quality next_poses"
     " bundle robust single readings joint held_out model_choice plausible model_search"
     " faults_evidence faults_kinds faults_motion faults_corners faults_capture faults known_length solve"

@@ -1,0 +1,133 @@
+"""Search images for a board, several at a time: with a cache, a limit of time, and a guard against searches that never end."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+
+from calib import files, video
+from calib.detection_cache import DetectionCache, Searched
+from calib.finders import find_board
+from calib.finders.found import NOTHING
+from calib.finders.prepare import eight_bit, resized, working_scale
+from calib.frame_choice import motion_px
+from calib.images import Image, to_grey
+from calib.sources import Source, VideoFrame
+from calib.target import Target
+from calib.workers import in_order
+
+FRAME_TIME_LIMIT_S = 0.5
+"""for a frame of a video, of which there are many"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One image to search."""
+
+    source: Source
+    target: Target
+    known: Searched | None = None
+    frames: tuple[Image | None, Image | None] = (None, None)
+    """of a video: the frame and its neighbour"""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSearch:
+    """How images are searched."""
+
+    cache: DetectionCache | None
+    time_limit_s: float
+    """for each image; frames of videos get `FRAME_TIME_LIMIT_S` at most"""
+    threads: int
+    skips_empty: bool = True
+    """pass over frames of videos that a quick look takes for empty"""
+
+    def __call__(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[Searched]:
+        """What is found in each source, in their order."""
+        guard_s = 2.0 * self.time_limit_s + 1.0  # the search itself looks at the clock between its attempts only
+        return in_order(self._work, self._jobs(sources, targets), threads=self.threads, limit_s=guard_s, late=self._late)
+
+    def _jobs(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[_Job]:
+        """Frames of videos are decoded here, one after the other; other images by the threads."""
+        digests = _frame_digests(sources) if self.cache is not None else {}
+        jobs = []
+        for source, target in zip(sources, targets, strict=True):
+            digest = f"{digests[source.path]}#{source.index}" if isinstance(source, VideoFrame) and digests else ""
+            known = self.cache.load(digest, self._key(source, target)) if self.cache is not None and digest else None
+            jobs.append(_Job(source, target, known, digest=digest))
+        missing: dict[Path, list[int]] = {}
+        for job in jobs:
+            if isinstance(job.source, VideoFrame) and job.known is None:
+                missing.setdefault(job.source.path, []).append(job.source.index)
+        readers = {path: video.frames(path, indices) for path, indices in missing.items()}
+        try:
+            for job in jobs:
+                is_new_frame = isinstance(job.source, VideoFrame) and job.known is None
+                yield replace(job, frames=next(readers[job.source.path])) if is_new_frame else job  # type: ignore[union-attr]
+        finally:
+            for reader in readers.values():
+                reader.close()
+
+    def _work(self, job: _Job) -> Searched:
+        if job.known is not None:
+            return job.known
+        source, digest = job.source, job.digest
+        if isinstance(source, VideoFrame):
+            image, neighbour = job.frames
+            if image is None:
+                return Searched(None, "a frame that cannot be decoded", job.target, None)
+            if self.skips_empty and looks_empty(image, job.target):
+                return self._kept(
+                    job, digest, Searched(None, NOTHING, job.target, (image.shape[1], image.shape[0]), digest=digest)
+                )
+        else:
+            digest = source.digest()
+            known = self.cache.load(digest, self._key(source, job.target)) if self.cache is not None else None
+            if known is not None:
+                return known
+            image, neighbour = source.read(), None
+        limit_s, start_s = self._limit_s(source), time.monotonic()
+        found = find_board(image, job.target, deadline=start_s + limit_s)
+        is_late = found.detection is None and time.monotonic() - start_s > limit_s
+        motion = float("nan")
+        if found.detection is not None and neighbour is not None and neighbour.shape == image.shape:
+            motion = motion_px(image, neighbour, found.detection.corners_uv)
+        reason = f"{found.reason} within {limit_s:g} s" if is_late else found.reason
+        size = (image.shape[1], image.shape[0])
+        result = Searched(found.detection, reason, found.target, size, found.note, motion, digest)
+        return self._kept(job, digest, result) if not is_late or isinstance(source, VideoFrame) else result
+
+    def _kept(self, job: _Job, digest: str, result: Searched) -> Searched:
+        """The result, put into the cache."""
+        if self.cache is not None and digest:
+            self.cache.save(digest, self._key(job.source, job.target), result)
+        return result
+
+    def _late(self, job: _Job) -> Searched:
+        """For a search that does not come back."""
+        return Searched(None, f"no board found within {self._limit_s(job.source):g} s", job.target, None)
+
+    def _limit_s(self, source: Source) -> float:
+        return min(self.time_limit_s, FRAME_TIME_LIMIT_S) if isinstance(source, VideoFrame) else self.time_limit_s
+
+    def _key(self, source: Source, target: Target) -> str:
+        """What is kept depends on the board, and for frames of videos, most of which show none, on the time given to each."""
+        if not isinstance(source, VideoFrame):
+            return repr(target)
+        return f"{target!r} in {self._limit_s(source):g} s{' or at a look' if self.skips_empty else ''}"
+
+
+def looks_empty(image: Image, target: Target) -> bool:
+    """True where a quick look (about 1 % of the time of a search) finds nothing like a chessboard; False for other boards."""
+    if target.kind != "chessboard":
+        return False
+    grey = to_grey(image)
+    small, _ = resized(eight_bit(grey), working_scale(grey))
+    return not cv2.checkChessboard(small, (target.columns, target.rows))
+
+
+def _frame_digests(sources: Sequence[Source]) -> dict[Path, str]:
+    return {path: files.sha256(path) for path in {source.path for source in sources if isinstance(source, VideoFrame)}}
