@@ -44,6 +44,8 @@ class BoardSearch:
     threads: int
     skips_empty: bool = True
     """pass over frames of videos that a quick look takes for empty"""
+    is_strict: bool = False
+    """look for just this board, not for other layouts and dictionaries"""
 
     def __call__(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[Searched]:
         """What is found in each source, in their order."""
@@ -90,7 +92,7 @@ class BoardSearch:
                 return known
             image, neighbour = source.read(), None
         limit_s, start_s = self._limit_s(source), time.monotonic()
-        found = find_board(image, job.target, deadline=start_s + limit_s)
+        found = find_board(image, job.target, deadline=start_s + limit_s, strict=self.is_strict)
         is_late = found.detection is None and time.monotonic() - start_s > limit_s
         motion = float("nan")
         if found.detection is not None and neighbour is not None and neighbour.shape == image.shape:
@@ -115,9 +117,10 @@ class BoardSearch:
 
     def _key(self, source: Source, target: Target) -> str:
         """What is kept depends on the board, and for frames of videos, most of which show none, on the time given to each."""
+        key = f"{target!r}{', strict' if self.is_strict else ''}"
         if not isinstance(source, VideoFrame):
-            return repr(target)
-        return f"{target!r} in {self._limit_s(source):g} s{' or at a look' if self.skips_empty else ''}"
+            return key
+        return f"{key}, in {self._limit_s(source):g} s{', if it looks so' if self.skips_empty else ''}"
 
 
 def looks_empty(image: Image, target: Target) -> bool:

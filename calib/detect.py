@@ -24,7 +24,8 @@ __all__ = ["detect_board", "detect_pairs", "guess_board"]
 
 TIME_LIMIT_S = 10.0
 _MOST_THREADS = 8
-_PROBED = 4  # images that tell which board it is before the others are searched
+_PARTS = (4, 16, 64)  # after so many images what was found so far decides which board the next ones are searched for
+_LEAST_AGREED = 2  # detections after which no other board is thought of
 _IMAGES_TO_GUESS, _FRAMES_TO_GUESS = 6, 16
 _FRAMES_TO_DOUBT = 24  # searched thoroughly where no frame seems to show a board
 _NAMED = 3
@@ -153,18 +154,23 @@ def _search_all(
 ) -> tuple[list[Searched], Target]:
     """All images searched for one and the same board: the one that most of them show."""
     found: list[Searched] = []
-    for part in (slice(0, _PROBED), slice(_PROBED, None)):
+    for start, end in zip((0, *_PARTS), (*_PARTS, len(sources)), strict=True):
         now = _majority(found, target)
-        chosen = sources[part]
-        for source, result in zip(chosen, search(chosen, [now] * len(chosen)), strict=True):
+        agreed = sum(result.detection is not None and result.target == now for result in found)
+        chosen = sources[start:end]
+        if not chosen:
+            break
+        using = replace(search, is_strict=agreed >= _LEAST_AGREED)
+        for source, result in zip(chosen, using(chosen, [now] * len(chosen)), strict=True):
             found.append(result)
             if progress is not None:
                 progress(source.name)
     resolved = _majority(found, target)
     odd = [i for i, result in enumerate(found) if result.detection is not None and result.target != resolved]
-    for i, again in zip(odd, search([sources[i] for i in odd], [resolved] * len(odd)), strict=True):
-        if again.detection is not None and again.target != resolved:
-            again = replace(again, detection=None, reason=f"another board than in the other images ({again.target})")
+    again_for = replace(search, is_strict=True)
+    for i, again in zip(odd, again_for([sources[i] for i in odd], [resolved] * len(odd)), strict=True):
+        if again.detection is None or again.target != resolved:
+            again = replace(again, detection=None, reason=f"another board than in the other images ({found[i].target})")
         found[i] = again
     return found, resolved
 

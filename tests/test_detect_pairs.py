@@ -33,7 +33,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, Target]]]:
     asked: list[tuple[int, Target]] = []
     end = threading.Event()
 
-    def find(picture: Image, target: Target, *, deadline: float | None = None) -> Found:
+    def find(picture: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
         value = int(picture[0, 0])
         asked.append((value, target))
         if value == 250:

@@ -33,7 +33,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Counts the searches, which here find one corner in each image; a black image is one without a board."""
     made: list[tuple[int, ...]] = []
 
-    def find(image: Image, target: Target, *, deadline: float | None = None) -> Found:
+    def find(image: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
         made.append(image.shape)
         assert deadline is not None
         found = None if image.max() == 0 else Detection(np.array([[float(image[0, 0]), 2.0]]), "sb")
@@ -207,7 +207,7 @@ def test_a_folder_that_vanishes_costs_nothing(tmp_path: Path, searches: list[tup
 def test_a_search_that_ran_out_of_time_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def slow(image: Image, target: Target, *, deadline: float | None = None) -> Found:
+    def slow(image: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
         made.append(deadline)
         time.sleep(0.06)
         return Found(None, "no board found", target)
