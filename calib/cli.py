@@ -1,4 +1,4 @@
-"""The command line `calib`: solve, rectify, show. Imports nothing heavy until a command runs."""
+"""The command line `calib`: board, solve, rectify, show. Imports nothing heavy until a command runs."""
 
 import argparse
 import sys
@@ -12,21 +12,40 @@ from calib.errors import CalibrationError, UsageError
 if TYPE_CHECKING:
     from calib.detection import BoardViews
     from calib.rig import StereoRig
-    from calib.solve import SolveResult
-    from calib.target import Target
+    from calib.sources import CaptureSources
 
+MODELS = ("auto", "radtan4", "radtan5", "radtan8", "radtan12", "fisheye")
+WARPS = ("auto", "on", "off")
 _SOLVE_HELP = """\
-Photos of a chessboard, taken by both cameras at the same moment, to a calibrated rig.
+Pictures of a board, taken by both cameras at the same moment, to a calibrated rig.
 
 Hold the board at 10 or more places: near and far, into all corners of the images, tilted by 20 to 40 degrees to all sides.
-Pairs are formed in natural order of the names (left2 before left10)."""
+Pairs are formed in natural order of the names (left2 before left10); of videos, by the numbers of the frames."""
 _SOLVE_EXAMPLES = """\
 examples:
   calib solve photos/left photos/right --target chessboard:9x6:25mm -o rig.yaml
-  calib solve 'photos/left*.jpg' 'photos/right*.jpg' --target chessboard:6x4:30mm -o rig.yaml
+  calib solve 'photos/left*.jpg' 'photos/right*.jpg' --target auto:30mm -o rig.yaml
+  calib solve left.mp4 right.mp4 --target charuco:11x8:30mm:22mm:DICT_5X5_100 -o rig.yaml
+  calib solve left right --target chessboard:9x6:25mm --known-length 225mm:9 -o rig.yaml
 
-LEFT and RIGHT are folders, patterns in quotes, or .txt files with one name in each line. Beside rig.yaml goes
-rig.report.json with the errors of every pair."""
+boards:
+  chessboard:9x6:25mm                      inner corners across x down, side of a square
+  charuco:11x8:30mm:22mm:DICT_5X5_100      squares, side of a square, side of a marker, dictionary
+  aprilgrid:6x6:88mm:0.3                   tags, side of a tag, gap over side; or aprilgrid:FILE.yaml, Kalibr's file
+  circles:9x6:20mm, acircles:4x11:20mm     circles (symmetric, asymmetric), their distance
+  auto:25mm                                found out from the images, given the side of a square
+
+LEFT and RIGHT are folders, patterns in quotes, .txt files with one name in each line, or videos. Beside rig.yaml go
+rig.report.html, to be looked at in a browser, and rig.report.json, the same for programs."""
+_BOARD_HELP = """\
+Draw a board to print, at exact scale, with a ruler and the words for --target on it."""
+_BOARD_EXAMPLES = """\
+examples:
+  calib board --target chessboard:9x6:25mm -o board.pdf
+  calib board --target charuco:11x8:30mm:22mm:DICT_5X5_100 --paper A3 -o board.pdf
+  calib board --target aprilgrid:6x6:24mm:0.3 --paper 400x300mm -o board.svg
+
+Print without any "fit to page", measure the ruler, and glue the sheet to something flat and stiff."""
 _RECTIFY_HELP = """\
 Turn the two images of a pair so that their rows are epipolar lines."""
 _RECTIFY_EXAMPLES = """\
@@ -37,10 +56,12 @@ Into DIR go left.png and right.png (.tiff for float images), left_valid.png and 
 and rig.yaml, the rig of the rectified images."""
 _IMAGES_TO_GUESS = 4
 _SHOW_HELP = """\
-Tell in words what a rig is: sizes, focal lengths, fields of view, baseline, angles."""
+Draw a rig and tell in words what it is: sizes, focal lengths, fields of view, baseline, angles, and, where `calib solve` made it,
+the standard deviation of each number and the error of depth that follows."""
 _SHOW_EXAMPLES = """\
 examples:
   calib show rig.yaml
+  calib show rig.yaml -o rig.png
   calib show stereo.yml --unit mm --image-size 640x480"""
 
 
@@ -50,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="calib", description="Calibrate stereo rigs from photos of a board, and rectify their images.")
+    parser = Parser(prog="calib", description="Print boards, calibrate stereo rigs from pictures of them, and rectify images.")
     add_version(parser, "calib")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
@@ -58,21 +79,33 @@ def _parser() -> argparse.ArgumentParser:
         raw = argparse.RawDescriptionHelpFormatter
         return commands.add_parser(name, help=brief, description=text, epilog=examples, formatter_class=raw)
 
-    solve = command("solve", "photos of a board to a rig", _SOLVE_HELP, _SOLVE_EXAMPLES)
+    board = command("board", "draw a board to print", _BOARD_HELP, _BOARD_EXAMPLES)
+    board.add_argument("--target", required=True, metavar="T", help="the board, as for `calib solve`")
+    board.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="drawing: .pdf, .svg or .png")
+    board.add_argument("--paper", default="A4", metavar="P", help="A4 (default), A3 ... A0, letter, tabloid or e.g. 600x400mm")
+    board.set_defaults(run=_board)
+
+    solve = command("solve", "pictures of a board to a rig", _SOLVE_HELP, _SOLVE_EXAMPLES)
     solve.add_argument("images", nargs="+", metavar="LEFT RIGHT", help="the images of each camera")
-    solve.add_argument(
-        "--target",
-        required=True,
-        metavar="T",
-        help="the board: chessboard:9x6:25mm (inner corners, side of a square with its unit)",
-    )
+    solve.add_argument("--target", required=True, metavar="T", help="the board, e.g. chessboard:9x6:25mm; see below")
     solve.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="where the rig goes, e.g. rig.yaml")
     solve.add_argument(
         "--model",
         default="auto",
+        choices=MODELS,
         metavar="NAME",
-        help="lens distortion: radtan4, radtan5, radtan8 or auto (default: radtan5 where the corners prove it, else radtan4)",
+        help=f"lens distortion: {', '.join(MODELS)} (auto: what predicts pairs best that were held out)",
     )
+    solve.add_argument(
+        "--warp", default="auto", choices=WARPS, help="whether the board may be bowed (auto: where that predicts better)"
+    )
+    solve.add_argument(
+        "--known-length",
+        metavar="L:N",
+        help="a length measured on the printed board over N squares, e.g. 225mm:9: checks and corrects the scale",
+    )
+    solve.add_argument("--no-cache", action="store_true", help="search every image again; keep nothing of what was found")
+    solve.add_argument("--time-limit", type=float, metavar="S", help="seconds to search one image (default: 10)")
     solve.add_argument("--threads", type=int, metavar="N", help="threads of the detection; the result does not depend on it")
     solve.set_defaults(run=_solve)
 
@@ -83,8 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     rectify.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder for the results")
     rectify.set_defaults(run=_rectify)
 
-    show = command("show", "a rig in words", _SHOW_HELP, _SHOW_EXAMPLES)
+    show = command("show", "a rig in words and drawn", _SHOW_HELP, _SHOW_EXAMPLES)
     _add_rig(show)
+    show.add_argument("-o", "--output", type=Path, metavar="FILE", help="draw the rig into a picture, too: .png or .svg")
     show.set_defaults(run=_show)
     return parser
 
@@ -96,77 +130,102 @@ def _add_rig(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cameras", metavar="WHICH", help="which pair of a KITTI file: colour (default) or grey")
 
 
-def _solve(args: argparse.Namespace) -> int:
+def _board(args: argparse.Namespace) -> int:
     from calib import files
-    from calib.adjust import MODELS
-    from calib.detect import detect_pairs
-    from calib.image_lists import pair_up
-    from calib.report import report_path, save_report
-    from calib.rig_files import save_rig
-    from calib.solve import solve_rig
+    from calib.board_drawing import draw_board
     from calib.target import parse_target
 
     target = parse_target(args.target)
-    if args.model not in ("auto", *MODELS):
-        raise UsageError(f"--model {args.model!r} is unknown; known are auto, {', '.join(MODELS)}")
-    if args.threads is not None and args.threads < 1:
-        raise UsageError(f"--threads is {args.threads}; it must be at least 1")
-    left, right, notes = pair_up(args.images)
-    # before the work, not after it
-    output = files.output_file(args.output)
-    files.refuse_overwriting([output, report_path(output)], [*left, *right, *map(Path, args.images)])
-    for note in notes:
+    drawn = draw_board(target, files.output_file(args.output), paper=args.paper)
+    for note in drawn.notes:
         say(f"note: {note}")
-    with Progress(2 * len(left), "board:") as progress:
-        views = detect_pairs(left, right, target, threads=args.threads, progress=progress.advance)
-    try:
-        result = solve_rig(views.pairs, target, views.left_size, right_size=views.right_size, model=args.model)
-    except CalibrationError as error:
-        images = [image for pair in zip(left, right, strict=True) for image in pair]
-        raise CalibrationError(f"{error}{_other_board(images, views, target)}") from error
-    for line in _table(result):
-        print(line)
-    save_rig(output, result.rig)
-    announce(output)
-    save_report(report_path(output), result)
-    announce(report_path(output))
+    print(f"{target} on a sheet of {drawn.size_mm[0]:g} x {drawn.size_mm[1]:g} mm: print it at 100 %, then measure the ruler")
+    announce(drawn.path)
     return 0
 
 
-def _other_board(images: Sequence[Path], views: "BoardViews", target: "Target") -> str:
-    """Advice when hardly any board was found: what the images show instead."""
-    from calib.detect import guess_board
-    from calib.images import read_image
+def _solve(args: argparse.Namespace) -> int:
+    from dataclasses import replace
 
-    seen = [view for pair in views.pairs for view in (pair.left, pair.right)]
-    without = [image for image, view in zip(images, seen, strict=True) if view is None]
-    if 2 * len(without) <= len(seen):
+    from calib import files
+    from calib.detect import TIME_LIMIT_S, detect_pairs
+    from calib.detection_cache import DetectionCache
+    from calib.known_length import parse_known_length, scaled_to
+    from calib.report import record_of, report_of, report_path, save_report
+    from calib.report_page import save_report_page
+    from calib.report_text import report_lines
+    from calib.rig_files import save_rig
+    from calib.solve import solve_rig
+    from calib.sources import capture_sources, paths_of
+    from calib.target import parse_target
+
+    target = parse_target(args.target)
+    known = None if args.known_length is None else parse_known_length(args.known_length)
+    limit_s = TIME_LIMIT_S if args.time_limit is None else args.time_limit
+    if args.threads is not None and args.threads < 1:
+        raise UsageError(f"--threads is {args.threads}; it must be at least 1")
+    if not 0.0 < limit_s < 1e6:
+        raise UsageError(f"--time-limit is {limit_s:g}; it must be more than 0 seconds")
+    sources = capture_sources(args.images)
+    inputs = paths_of([*sources.left, *sources.right])
+    # before the work, not after it
+    output = files.output_file(args.output)
+    page, data = report_path(output, ".html"), report_path(output)
+    files.refuse_overwriting([output, page, data], [*inputs, *map(Path, args.images)])
+    for note in sources.notes:
+        say(f"note: {note}")
+    cache = None if args.no_cache else DetectionCache()
+    with Progress(2 * len(sources.left), "board:") as progress:
+        views = detect_pairs(
+            sources.left,
+            sources.right,
+            target,
+            threads=args.threads,
+            cache=cache,
+            time_limit_s=limit_s,
+            notes=sources.notes,
+            progress=progress.advance,
+        )
+    if known is not None:
+        scaled, note = scaled_to(views.target, known)
+        views = replace(views, target=scaled, notes=(*views.notes, note))
+    try:
+        with Progress(title="solve:") as progress:
+            result = solve_rig(views, model=args.model, warp=args.warp, progress=progress.begin)
+    except CalibrationError as error:
+        raise CalibrationError(f"{error}{_other_board(sources, views)}") from error
+    options = {"target": args.target, "model": args.model, "warp": args.warp}
+    options |= {} if args.known_length is None else {"known-length": args.known_length}
+    options |= {} if args.time_limit is None else {"time-limit": f"{args.time_limit:g}"}
+    report = report_of(result, views, record_of(args.images, options, inputs))
+    for line in report_lines(report):
+        print(line)
+    save_rig(output, result.rig)
+    announce(output)
+    save_report_page(page, result, report)
+    announce(page)
+    save_report(data, report)
+    announce(data)
+    return 0
+
+
+def _other_board(sources: "CaptureSources", views: "BoardViews") -> str:
+    """Advice when hardly any board was found: what the images show instead."""
+    from calib.finders import other_board
+
+    seen = {pair.name: pair for pair in views.pairs}
+    without = []
+    for name, *images in zip(sources.names, sources.left, sources.right, strict=True):
+        pair = seen.get(name)
+        sides = (None, None) if pair is None else (pair.left, pair.right)
+        without += [image for image, side in zip(images, sides, strict=True) if side is None]
+    if len(without) <= len(sources.names):
         return ""
     for image in without[:_IMAGES_TO_GUESS]:
-        size = guess_board(read_image(image))
-        if size not in (None, (target.columns, target.rows), (target.rows, target.columns)):
-            board = f"{size[0]}x{size[1]}"
-            return f"; {image.name} shows a board of {board} inner corners: try --target {target.kind}:{board}:..."
+        advice = other_board(image.read(), views.target)
+        if advice:
+            return f"; {image.name} {advice}"
     return ""
-
-
-def _table(result: "SolveResult") -> list[str]:
-    """The errors of each pair, the worst first, and what there is to say."""
-    used = sorted((pair for pair in result.pairs if pair.used), key=lambda pair: -(pair.rms_px or 0.0))
-    width = max(len("pair"), *(len(pair.name) for pair in used))
-    lines = [f"{'pair':{width}}  both px  left px  right px  detector"]
-    for pair in used:
-        how = pair.left_detector if pair.left_detector == pair.right_detector else f"{pair.left_detector}, {pair.right_detector}"
-        mark = "  corner order repaired" if pair.repaired else ""
-        lines.append(f"{pair.name:{width}}  {pair.rms_px:7.3f}  {pair.left_rms_px:7.3f}  {pair.right_rms_px:8.3f}  {how}{mark}")
-    lines += [f"note: {note}" for note in result.notes]
-    rig = result.rig
-    lines += [
-        f"{len(used)} of {len(result.pairs)} pairs; rms per corner: both cameras {result.stereo_rms_px:.3f} px, left alone"
-        f" {result.mono_rms_left_px:.3f} px, right alone {result.mono_rms_right_px:.3f} px; lens model {result.model}",
-        f"baseline {1e3 * rig.baseline_m:.2f} mm, focal lengths {rig.left.focal_x_px:.2f} px and {rig.right.focal_x_px:.2f} px",
-    ]
-    return lines
 
 
 def _rectify(args: argparse.Namespace) -> int:
@@ -196,10 +255,18 @@ def _rectify(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from calib import files, rig_picture
     from calib.describe import describe
 
-    for line in describe(_load(args)):
+    rig = _load(args)
+    if args.output is not None:
+        output = rig_picture.picture_file(args.output)
+        files.refuse_overwriting([output], [args.rig])
+    for line in [*rig_picture.draw_text(rig), "", *describe(rig)]:
         print(line)
+    if args.output is not None:
+        rig_picture.save_picture(output, rig)
+        announce(output)
     return 0
 
 

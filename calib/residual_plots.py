@@ -9,6 +9,7 @@ from calib import plots
 from calib.camera import Camera
 from calib.fit import Fit, Mask, Residuals
 from calib.geometry import Array
+from calib.residual_tables import view_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +23,7 @@ _FEW = 4  # corners in a cell from which a mean is drawn
 
 def view_rms_px(fit: Fit) -> Array:
     """(pairs, 2) rms of the kept corners of each view, left and right; NaN for views without any."""
-    rms = np.full((len(fit.names), 2), np.nan)
-    for column, side in enumerate(fit.sides):
-        square = (side.error_px[side.kept] ** 2).sum(1)
-        count = np.bincount(side.moment[side.kept], minlength=len(fit.names))
-        total = np.bincount(side.moment[side.kept], weights=square, minlength=len(fit.names))
-        seen = count > 0
-        rms[seen, column] = np.sqrt(total[seen] / count[seen])
-    return rms
+    return np.array([(view.left_rms_px, view.right_rms_px) for view in view_errors(fit)], np.float64).reshape(-1, 2)
 
 
 def coverage_figure(fit: Fit) -> "Figure":
@@ -89,11 +83,11 @@ def worst_views_figure(fit: Fit) -> "Figure":
         axes.plot(*uv.T, ".", color=plots.GREY, ms=3.0, mew=0)
         _vectors(axes, uv[kept], error[kept] * times, tint, 1.0)
         _vectors(axes, uv[~kept], error[~kept] * times, plots.BAD, 1.0)
-        pad = 0.12 * max(np.ptp(uv, axis=0))
-        low, high = uv.min(0) - pad, uv.max(0) + pad
+        half = 0.6 * float(np.ptp(uv, axis=0).max())
+        low, high = 0.5 * (uv.min(0) + uv.max(0)) - half, 0.5 * (uv.min(0) + uv.max(0)) + half
         axes.set_xlim(low[0], high[0])
         axes.set_ylim(high[1], low[1])
-        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_aspect("equal")
         axes.set_title(
             f"pair {pair + 1} {'left' if column == 0 else 'right'}\n{rms[pair, column]:.3f} px rms, x {times:g}", fontsize=9
         )
@@ -110,13 +104,12 @@ def field_figure(fit: Fit) -> "Figure":
     for axes, camera, side, tint, name in _image_axes(figure, fit):
         uv, error = side.seen_uv[side.kept], side.error_px[side.kept]
         centres, means = _cell_means(uv, error, camera)
-        times = (
-            plots.round_up(0.045 * camera.width / max(float(np.median(np.hypot(*error.T))) if len(error) else 0.0, 1e-6)) / 2.0
-        )
+        middle = float(np.median(np.hypot(*error.T))) if len(error) else 0.0
+        times = plots.round_up(0.014 * camera.width / max(middle, 1e-6))
         _vectors(axes, uv, error * times, tint, 0.5, alpha=0.4, rasterized=len(uv) > plots.MOST_VECTOR_MARKS)
-        _vectors(axes, centres, means * 3.0 * times, plots.INK, 1.4)
+        _vectors(axes, centres, means * 2.0 * times, plots.INK, 1.4)
         axes.plot(*centres.T, ".", color=plots.INK, ms=3.5, mew=0)
-        axes.set_title(f"{name}: corners x {times:g}, cell means x {3.0 * times:g}")
+        axes.set_title(f"{name}: corners x {times:g}, cell means x {2.0 * times:g}")
         _frame(axes, camera)
     return figure
 
@@ -126,7 +119,7 @@ def scatter_figure(fit: Fit) -> "Figure":
     from matplotlib.patches import Circle
 
     figure = plots.new_figure(7.0, 3.5)
-    limit = plots.round_up(4.2 * max(fit.noise_px, 1e-6))
+    limit = 4.5 * max(fit.noise_px, 1e-6)
     for place, (side, tint, name) in enumerate(zip(fit.sides, plots.SIDES, ("left", "right"), strict=True), 1):
         axes = figure.add_subplot(1, 2, place)
         many = len(side.error_px) > plots.MOST_VECTOR_MARKS

@@ -15,7 +15,7 @@ ROOMS = {
     " bundle robust single readings joint held_out model_choice plausible model_search"
     " faults_evidence faults_kinds faults_motion faults_corners faults_capture faults known_length solve"
     " rectification_checks rectification synthetic"
-    " describe plots rig_picture residual_plots quality_plots report report_page cli",
+    " describe plots rig_picture residual_plots quality_plots report report_text report_page cli",
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
     "calib.finders": "found prepare saddle markers chessboard marked circles guess __init__",
     "calib.board_drawing": "pattern raster paper page pdf svg png sheet __init__",

@@ -1,0 +1,89 @@
+"""A length measured on the printed board, against which the size of its squares is checked: printers scale."""
+
+import re
+from dataclasses import dataclass, replace
+
+from calib.errors import CalibrationError, UsageError
+from calib.target import Target
+from calib.units import parse_length_m
+
+_EXAMPLE = "write e.g. 250mm:10, the length measured over 10 squares"
+_MOST_SQUARES = 1000
+_RULER_M = 0.3e-3
+"""what people read a ruler to"""
+_LEAST_SHARE = 5e-4
+_CONTRADICTION = 0.1
+"""a print scaled by more is a mistake in one of the two numbers"""
+_UNITS = {"chessboard": "squares", "charuco": "squares", "aprilgrid": "tags with their gaps", "circles": "circle distances"}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLength:
+    """A length over a number of squares of the printed board (of tags with their gaps, of distances of circles)."""
+
+    length_m: float
+    count: float
+
+    def __post_init__(self) -> None:
+        if not self.length_m > 0.0 or not 0.0 < self.count <= _MOST_SQUARES:
+            raise UsageError(f"known length: {self.length_m:g} m over {self.count:g} squares; both must be > 0; {_EXAMPLE}")
+
+    @property
+    def square_m(self) -> float:
+        """Side of one square, metres."""
+        return self.length_m / self.count
+
+
+def parse_known_length(text: str) -> KnownLength:
+    """Read `250mm:10`: 250 mm over 10 squares.
+
+    Raises
+    ------
+    UsageError
+        With what is wrong and an example.
+    """
+    length, _, count = text.partition(":")
+    if re.fullmatch(r"\d+(\.\d+)?", count.strip(), re.ASCII) is None:
+        raise UsageError(f"known length {text!r}: {count!r} is no number of squares; {_EXAMPLE}")
+    return KnownLength(parse_length_m(length, what=f"known length {text!r}", example=_EXAMPLE), float(count))
+
+
+def scaled_to(target: Target, known: KnownLength) -> tuple[Target, str]:
+    """The board as large as it was measured.
+
+    Parameters
+    ----------
+    target : Target
+        As it is said to be.
+    known : KnownLength
+
+    Returns
+    -------
+    target : Target
+        Markers are scaled with the squares, as a printer does it. The given one where ruler and target agree.
+    note : str
+        What was found, for the user.
+
+    Raises
+    ------
+    CalibrationError
+        The two differ by more than a tenth: one of the numbers is wrong.
+    """
+    said, measured = target.square_m, known.square_m
+    share = measured / said - 1.0
+    names = _UNITS.get(target.kind, "circle distances")
+    over = f"{1e3 * known.length_m:g} mm over {known.count:g} {names}"
+    if abs(share) > _CONTRADICTION:
+        raise CalibrationError(
+            f"--known-length says {over}, {1e3 * measured:.4g} mm each, but --target says {1e3 * said:.4g} mm: they differ by"
+            f" {100.0 * abs(share):.0f} % (limit {100.0 * _CONTRADICTION:.0f} %); count the {names} and measure again"
+        )
+    certain = max(_LEAST_SHARE, _RULER_M / known.length_m)
+    if abs(share) <= certain:
+        return target, f"the measured length ({over}) agrees with the target to {100.0 * certain:.2g} %: the scale is confirmed"
+    factor = measured / said
+    scaled = replace(target, square_m=measured, marker_m=target.marker_m * factor)
+    return scaled, (
+        f"{names} are {1e3 * measured:.5g} mm, not {1e3 * said:.5g} ({over}); scale corrected by {100.0 * share:+.2f} %,"
+        f" certain to about {100.0 * _RULER_M / known.length_m:.2g} %"
+    )
