@@ -18,7 +18,7 @@ from calib.sources import Source, VideoFrame
 from calib.target import Target
 from calib.workers import in_order
 
-FRAME_TIME_LIMIT_S = 0.5
+FRAME_TIME_LIMIT_S = 1.0
 """for a frame of a video, of which there are many"""
 
 
@@ -97,7 +97,7 @@ class BoardSearch:
         motion = float("nan")
         if found.detection is not None and neighbour is not None and neighbour.shape == image.shape:
             motion = motion_px(image, neighbour, found.detection.corners_uv)
-        reason = f"{found.reason} within {limit_s:g} s" if is_late else found.reason
+        reason = f"{NOTHING} within {limit_s:g} s" if is_late and found.reason == NOTHING else found.reason
         size = (image.shape[1], image.shape[0])
         result = Searched(found.detection, reason, found.target, size, found.note, motion, digest)
         return self._kept(job, digest, result) if not is_late or isinstance(source, VideoFrame) else result

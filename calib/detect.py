@@ -27,7 +27,7 @@ _MOST_THREADS = 8
 _PARTS = (4, 16, 64)  # after so many images what was found so far decides which board the next ones are searched for
 _LEAST_AGREED = 2  # detections after which no other board is thought of
 _IMAGES_TO_GUESS, _FRAMES_TO_GUESS = 6, 16
-_FRAMES_TO_DOUBT = 24  # searched thoroughly where no frame seems to show a board
+_FRAMES_TO_MEET = 24  # from which it is told which board a video shows
 _NAMED = 3
 _MOVING_PX = 2.0  # median motion from frame to frame that is worth a warning
 
@@ -75,7 +75,7 @@ def detect_pairs(
     cache : DetectionCache or path of its folder, optional
         Default: nothing is kept. What was found in an image of the same content is not searched for again.
     time_limit_s : float
-        For each image; frames of videos get 0.5 s at most.
+        For each image; frames of videos get 1 s at most.
     notes : sequence of str
         What is known about the images already; the result's notes begin with it.
     progress : callable, optional
@@ -111,12 +111,9 @@ def detect_pairs(
     kept = cache if isinstance(cache, DetectionCache) or cache is None else DetectionCache(cache)
     search = BoardSearch(kept, time_limit_s, threads or min(os.cpu_count() or 1, _MOST_THREADS))
     known = _known_target(sources, target)
+    if len(sources) > 2 and _is_video(sources):
+        known, search = _met_somewhere(sources, known, search)
     found, resolved = _search_all(sources, known, search, progress)
-    if len(sources) > 2 and _is_video(sources) and not any(result.detection for result in found):
-        search = replace(search, skips_empty=False)  # perhaps the quick look does not know this board
-        some = _spread(sources, _FRAMES_TO_DOUBT)
-        if any(result.detection for result in list(search(some, [known] * len(some)))):
-            found, resolved = _search_all(sources, known, search, None)
     told = [*notes, *_target_notes(target, resolved, found)]
     if kept is not None:
         kept.trim()
@@ -149,6 +146,17 @@ def _known_target(sources: Sequence[Source], target: Target | AutoTarget) -> Tar
     return guess_target([source.read() for source in some], target.square_m)
 
 
+def _met_somewhere(sources: Sequence[Source], target: Target, search: BoardSearch) -> tuple[Target, BoardSearch]:
+    """The board that a few frames over the whole length show, and how all frames, most of them without a board, are searched."""
+    some = _spread(sources, _FRAMES_TO_MEET)
+    quick = replace(search, is_strict=True)
+    for attempt in (quick, replace(search, skips_empty=False)):  # perhaps it is another board, or the quick look misses it
+        found = list(attempt(some, [target] * len(some)))
+        if any(result.detection is not None for result in found):
+            return _majority(found, target), replace(attempt, is_strict=True)
+    return target, quick
+
+
 def _search_all(
     sources: Sequence[Source], target: Target, search: BoardSearch, progress: Callable[[str], None] | None
 ) -> tuple[list[Searched], Target]:
@@ -160,7 +168,7 @@ def _search_all(
         chosen = sources[start:end]
         if not chosen:
             break
-        using = replace(search, is_strict=agreed >= _LEAST_AGREED)
+        using = replace(search, is_strict=search.is_strict or agreed >= _LEAST_AGREED)
         for source, result in zip(chosen, using(chosen, [now] * len(chosen)), strict=True):
             found.append(result)
             if progress is not None:

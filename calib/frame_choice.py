@@ -20,7 +20,7 @@ MOST_PAIRS = 48
 MOST_ONE_SIDED = 12
 STILL_PX = 0.5
 """of motion to the next frame: less is as good as none"""
-_LEAST_STILL = 20  # pairs; where fewer are still, the stillest are taken
+_LEAST_STILL = 24  # pairs; where fewer are still, the stillest are taken
 _SAME_VIEW = 0.004  # distance of two views that are taken for one (a board of 300 px: about 1 px)
 _LEAST_TRACKED = 0.5
 # how much a change of each kind counts: position (image diagonals), size (octaves), shape, perspective

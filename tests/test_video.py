@@ -161,12 +161,12 @@ def test_unlike_frames_are_kept() -> None:
 
 
 def test_moving_frames_are_left_out_where_enough_are_still() -> None:
-    places: list[tuple[float, float, float] | None] = [(40.0 + 4 * i, 60.0, 10.0) for i in range(40)]
+    places: list[tuple[float, float, float] | None] = [(40.0 + 3 * i, 60.0, 10.0) for i in range(60)]
     still, moving = detections(places), detections(places, motion=6.0)
     mixed = [a if i % 2 else b for i, (a, b) in enumerate(zip(still, moving, strict=True))]
     choice = choose_frames(still, mixed, TARGET, (SIZE, SIZE))
     assert all(i % 2 for i in choice.pairs)
-    assert choice.moving == 20
+    assert choice.moving == 30
     assert choice.limit_px == 0.5
     few = choose_frames(moving[:20], moving[:20], TARGET, (SIZE, SIZE))  # nothing better is there
     assert len(few.pairs) == 20
