@@ -14,7 +14,7 @@ from calib.held_out import held_out, row_errors
 from calib.joint import Joint, Monos, contradictions, fit_of, solve_joint
 from calib.lens import COEFFICIENTS
 from calib.model_choice import Candidate, choose
-from calib.plausible import check_fit, check_single, explains
+from calib.plausible import check_fit, check_single, explains, folds_inside
 from calib.readings import Read, agree, exchanged, reread
 from calib.robust import distances
 from calib.single import Single, solve_camera
@@ -39,6 +39,8 @@ class Found:
     held_out_rows_all_px: Array
     """(K,) the same with the corners that the whole solution left out"""
     folds: int
+    doubt: str
+    """what to say of the lenses; empty for sound ones"""
 
 
 def find_fit(views: BoardViews, *, model: str, warp: str, progress: Callable[[str], None]) -> Found:
@@ -77,7 +79,7 @@ def find_fit(views: BoardViews, *, model: str, warp: str, progress: Callable[[st
     waiting = sorted(monos, key=lambda name: name not in _worth_trying(monos))
     promising = len(_worth_trying(monos))
     for number, name in enumerate(waiting):
-        if number >= promising and any(not _problem(joint) for joint in tried):
+        if number >= promising and any(not _problem(joint) and not folds_inside(fit_of(joint)) for joint in tried):
             break  # the others come only where these cannot be believed
         progress(f"both cameras, {name}")
         mono = _reread_right(monos[name], read, views) if read.repaired else monos[name]
@@ -194,7 +196,9 @@ def _reread_right(monos: Monos, read: Read, views: BoardViews) -> Monos:
 def _best(joints: Sequence[Joint], untried: Sequence[str], progress: Callable[[str], None]) -> Found:
     """Choose among the solutions that may be believed."""
     problems = [_problem(joint) for joint in joints]
-    good = [i for i, problem in enumerate(problems) if not problem]
+    doubts = [problem or folds_inside(fit_of(joint)) for problem, joint in zip(problems, joints, strict=True)]
+    sound, possible = ([i for i, what in enumerate(listed) if not what] for listed in (doubts, problems))
+    good = sound or possible
     if not good:
         raise CalibrationError(problems[0])
     progress("pairs left out")
@@ -210,11 +214,12 @@ def _best(joints: Sequence[Joint], untried: Sequence[str], progress: Callable[[s
             fit_of(joint).rms_px,
             error_of.get(i, float("nan")),
             i == chosen,
-            problems[i].split(";")[0],
+            doubts[i].split(";")[0],
         )
         for i, joint in enumerate(joints)
     ]
     nan, why = float("nan"), "no better than simpler ones for a single camera, or out of the question"
     candidates += [Candidate(name, False, 2 * (4 + COEFFICIENTS[name]) + 6, nan, nan, False, why) for name in untried]
     rows, kept = row_errors(joints[chosen], one) if one is not None else (np.zeros(0), np.zeros(0, np.bool_))
-    return Found(fit_of(joints[chosen]), tuple(candidates), rows[kept], rows, 0 if one is None else len(one.rigs))
+    doubt = doubts[chosen]
+    return Found(fit_of(joints[chosen]), tuple(candidates), rows[kept], rows, 0 if one is None else len(one.rigs), doubt)

@@ -12,6 +12,7 @@ from calib.geometry import Array
 LEAST_TILT_DEG = 5.0
 _MOST_FOCAL_SIGMA = 0.05  # of the focal length
 _RMS_LIMIT = 1.25e-3  # of the image diagonal: 1 px at 640 x 480
+_MARGIN = 0.02  # of the angle at which a lens folds back
 _MOST_REJECTED = 0.35  # of one camera's corners
 _ADVICE_BOARD = "check that the board is as --target says, flat, and sharp in every image"
 _ADVICE_TILT = "Take more pictures with the board tilted by 20 to 40 degrees to all sides"
@@ -66,7 +67,7 @@ def check_single(fit: CameraFit, side: str, names: Sequence[str], view_rms_px: A
 
 
 def check_fit(fit: Fit) -> None:
-    """Refuse a rig that does not explain its corners, or whose lenses cannot be inverted all over the image.
+    """Refuse a rig that does not explain its corners, or whose lenses fold back where corners were seen.
 
     Raises
     ------
@@ -81,26 +82,46 @@ def check_fit(fit: Fit) -> None:
             f" worst are {'; '.join(f'{name}: {rms:.1f} px' for rms, name in worst)}. Was each pair taken at one moment, by the"
             " same two cameras, and do the names pair up?"
         )
-    check_invertible(fit.rig.left, "left", fit.model)
-    check_invertible(fit.rig.right, "right", fit.model)
+    for name, camera, side in (("left", fit.rig.left, fit.left), ("right", fit.rig.right, fit.right)):
+        angle = _widest_rad(camera, side.seen_uv[side.kept])
+        if not angle < camera.fold_angle_rad() * (1.0 - _MARGIN):
+            raise CalibrationError(
+                f"{name} camera: the distortion found ({fit.model}) folds back {np.degrees(camera.fold_angle_rad()):.1f} degrees"
+                " off the axis, where corners were seen; try another --model"
+            )
 
 
-def check_invertible(camera: Camera, side: str, model: str) -> None:
-    """The distortion must be invertible all over the image: what folds back sends two directions to one pixel.
+def folds_inside(fit: Fit) -> str:
+    """What to say of lenses whose distortion folds back inside the image, where no corner was seen; empty for sound ones.
 
-    A fisheye lens need not fill the corners of the image: its image circle may end before.
+    What folds back sends two directions to one pixel. Rectification leaves such pixels out.
     """
+    for name, camera in (("left", fit.rig.left), ("right", fit.rig.right)):
+        if not is_invertible(camera):
+            return (
+                f"{name} camera: the distortion found ({fit.model}) folds back {np.degrees(camera.fold_angle_rad()):.1f} degrees"
+                " off the axis, inside the image: nothing can be measured beyond; hold the board into the corners of the image,"
+                " too"
+            )
+    return ""
+
+
+def is_invertible(camera: Camera) -> bool:
+    """Whether every pixel of the image has one direction; of a fisheye's image, whose circle may end before, the middle half."""
     x, y = np.linspace(0.0, camera.width - 1.0, 33), np.linspace(0.0, camera.height - 1.0, 33)
     edge = np.concatenate(
         [np.stack([x, 0 * x + v], -1) for v in (0.0, y[-1])] + [np.stack([0 * y + u, y], -1) for u in (0.0, x[-1])]
     )
     if camera.is_fisheye:
         edge = edge * 0.5 + 0.25 * (np.array(camera.size) - 1.0)
-    if not np.isfinite(camera.unproject(edge)).all():
-        raise CalibrationError(
-            f"{side} camera: the distortion found ({model}) folds back {np.degrees(camera.fold_angle_rad()):.1f} degrees off the"
-            " axis, inside the image; hold the board into the corners of the image too, or try another --model"
-        )
+    return bool(np.isfinite(camera.unproject(edge)).all())
+
+
+def _widest_rad(camera: Camera, uv: Array) -> float:
+    """Greatest angle off the axis at which corners were seen; infinite where the lens has none for a corner."""
+    rays = camera.unproject(uv)
+    angles = np.arctan2(np.linalg.norm(rays[:, :2], axis=1), rays[:, 2])
+    return float(np.nan_to_num(angles, nan=np.inf).max(initial=0.0))
 
 
 def _pair_rms(fit: Fit, pair: int) -> float:

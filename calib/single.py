@@ -17,7 +17,7 @@ from calib.corner_order import Pose
 from calib.detection import Detection
 from calib.errors import CalibrationError
 from calib.fit import CameraFit
-from calib.geometry import Array, nearest_rotation, rotation_from_vector
+from calib.geometry import Array, rotation_from_vector
 from calib.lens import COEFFICIENTS, is_fisheye
 from calib.robust import Robust, distances, robust_adjust
 
@@ -153,9 +153,10 @@ def _pose(points_m: Array, xy: Array) -> Pose | None:
     if not count:
         return None
     best = int(np.argmin(np.ravel(errors)))
-    R, t = nearest_rotation(rotation_from_vector(np.ravel(vectors[best]))), np.ravel(places[best]).astype(np.float64)
-    if not (np.isfinite(R).all() and np.isfinite(t).all() and t[2] > 0.0):
+    turn, t = np.ravel(vectors[best]).astype(np.float64), np.ravel(places[best]).astype(np.float64)
+    if not (np.isfinite(turn).all() and np.isfinite(t).all() and t[2] > 0.0):
         return None
+    R = rotation_from_vector(turn)
     return R, t - R @ points_m.mean(0)
 
 

@@ -105,8 +105,9 @@ def solve_rig(
     }
     fit = replace(fit, rig=replace(fit.rig, provenance=provenance))
     rows = found.held_out_rows_px
+    notes = (*views.notes, *([found.doubt] if found.doubt else []))
     quality = judge(fit, rows if len(rows) else None, folds=found.folds)
-    return SolveResult(fit, found.candidates, rows, found.held_out_rows_all_px, found.folds, quality, tuple(views.notes))
+    return SolveResult(fit, found.candidates, rows, found.held_out_rows_all_px, found.folds, quality, notes)
 
 
 def _is_used(fit: Fit, pair: int) -> bool:
