@@ -157,8 +157,8 @@ def held_poses(
     reached = np.zeros((2, *_CELLS))
     poses: list[Pose | None] = [None] * n
     missing = np.arange(n)
-    for _ in range(_ROUNDS):
-        R, t = _random_poses(rig, board_m, missing, sides[missing], tilt_rad, rng)
+    for turn in range(_ROUNDS):
+        R, t = _random_poses(rig, board_m, 0.95**turn, missing, sides[missing], tilt_rad, rng)
         ok, cells = _judge(rig, board_m, square_m, R, t, sides[missing], may_leave[missing])
         for row, number in enumerate(missing):
             if ok[row].any():
@@ -177,6 +177,7 @@ def held_poses(
 def _random_poses(
     rig: StereoRig,
     board_m: Array,
+    nearness: float,
     numbers: NDArray[np.int64],
     sides: NDArray[np.int64],
     tilt_rad: Array,
@@ -186,7 +187,7 @@ def _random_poses(
     shape = (len(numbers), _CANDIDATES)
     extent = np.ptp(board_m[:, :2], axis=0) * 1.2
     near = (numbers % 3 == 0)[:, None]
-    span = np.where(near, rng.uniform(0.55, 0.8, shape), rng.uniform(0.3, 0.6, shape))
+    span = nearness * np.where(near, rng.uniform(0.55, 0.8, shape), rng.uniform(0.3, 0.6, shape))
     azimuth = 2.0 * np.pi * (numbers[:, None] * 0.381966 + rng.uniform(-0.1, 0.1, shape))  # the golden angle spreads the axes
     tilt, roll = rng.uniform(tilt_rad[0], tilt_rad[1], shape), np.radians(rng.uniform(-15.0, 15.0, shape))
     axis = np.stack([np.cos(azimuth), np.sin(azimuth), 0.0 * azimuth], -1)

@@ -68,7 +68,7 @@ def tilt_limit_deg(name: str) -> float:
 
 
 def _fisheye(focal_px: float, x: float, y: float, coefficients: tuple[float, ...]) -> Camera:
-    return Camera(1280, 960, focal_px, focal_px + 0.5, x, y, coefficients, model="fisheye")  # type: ignore[call-arg, arg-type]
+    return Camera(1280, 960, focal_px, focal_px + 0.5, x, y, coefficients, model="fisheye")  # type: ignore[arg-type]
 
 
 def _rig(left: Camera, right: Camera, centre_m: tuple[float, float, float], turned_deg: tuple[float, float, float]) -> StereoRig:
