@@ -20,6 +20,7 @@ from calib.workers import in_order
 
 FRAME_TIME_LIMIT_S = 1.0
 """for a frame of a video, of which there are many"""
+_LEAST_SIDE_PX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,23 @@ class BoardSearch:
             if known is not None:
                 return known
             image, neighbour = source.read(), None
+        size = (image.shape[1], image.shape[0])
+        if min(size) < _LEAST_SIDE_PX:
+            return Searched(
+                None, f"an image of {size[0]} x {size[1]} px, too small for a board,", job.target, size, digest=digest
+            )
         limit_s, start_s = self._limit_s(source), time.monotonic()
-        found = find_board(image, job.target, deadline=start_s + limit_s, strict=self.is_strict)
+        try:
+            found = find_board(image, job.target, deadline=start_s + limit_s, strict=self.is_strict)
+        except cv2.error as error:  # one image that OpenCV cannot cope with does not end the run
+            if error.code == cv2.Error.StsNoMem:
+                raise MemoryError from error
+            return Searched(None, f"{NOTHING} (OpenCV: {error.err})", job.target, size, digest=digest)
         is_late = found.detection is None and time.monotonic() - start_s > limit_s
         motion = float("nan")
         if found.detection is not None and neighbour is not None and neighbour.shape == image.shape:
             motion = motion_px(image, neighbour, found.detection.corners_uv)
         reason = f"{NOTHING} within {limit_s:g} s" if is_late and found.reason == NOTHING else found.reason
-        size = (image.shape[1], image.shape[0])
         result = Searched(found.detection, reason, found.target, size, found.note, motion, digest)
         return self._kept(job, digest, result) if not is_late or isinstance(source, VideoFrame) else result
 

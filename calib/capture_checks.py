@@ -53,7 +53,8 @@ def leave_out(names: Sequence[str], found: Sequence[Searched]) -> tuple[list[Sea
     pictures = [found[i].digest for i in range(0, len(found), 2)]
     same = [names[2 * i] for i, digest in enumerate(pictures) if digest and digest == found[2 * i + 1].digest]
     if same:
-        notes.append(f"identical images: the left and the right image are one picture in {len(same)} pairs, such as {same[0]}")
+        count = f"{len(same)} pair{'s' * (len(same) != 1)}"
+        notes.append(f"identical images: the left and the right image are one picture in {count}, such as {same[0]}")
     return kept, (sizes[0], sizes[1]), notes
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ TARGET = Target("charuco", 5, 4, 0.03, marker_m=0.02, dictionary="DICT_4X4_50")
 LEGACY = Target("charuco", 5, 4, 0.03, marker_m=0.02, dictionary="DICT_4X4_50", legacy=True)
 
 
-def image(value: int, width: int = 8, height: int = 6) -> Image:
+def image(value: int, width: int = 40, height: int = 30) -> Image:
     """A picture that the fake search below tells by its value."""
     return np.full((height, width), value, np.uint8)
 
@@ -81,7 +82,7 @@ def test_a_board_is_guessed_from_the_first_images(fake: list[tuple[int, Target]]
 def test_a_search_that_never_ends_does_not_hang_the_run(fake: list[tuple[int, Target]]) -> None:
     left = [image(v) for v in (1, 250, 3, 4, 5, 6)]
     right = [image(v) for v in (11, 12, 13, 14, 15, 16)]
-    right[4] = image(250, 8, 6)
+    right[4] = image(250)
     start_s = time.monotonic()
     views = detect_pairs(left, right, TARGET, threads=2, time_limit_s=0.05)
     assert time.monotonic() - start_s < 6.0
@@ -111,16 +112,18 @@ def test_results_come_in_order_and_errors_are_raised() -> None:
 
 def test_images_of_another_size_are_left_out_of_a_clear_majority(fake: list[tuple[int, Target]]) -> None:
     left = [image(v) for v in range(1, 9)]
-    right = [image(v, 10, 10) for v in range(11, 19)]
-    left[2], left[5] = image(3, 6, 8), image(6, 9, 6)
+    right = [image(v, 50, 50) for v in range(11, 19)]
+    left[2], left[5] = image(3, 30, 40), image(6, 45, 30)
     views = detect_pairs(left, right, TARGET)
-    assert (views.left_size, views.right_size) == ((8, 6), (10, 10))
+    assert (views.left_size, views.right_size) == ((40, 30), (50, 50))
     assert [pair.left is None for pair in views.pairs] == [i in (2, 5) for i in range(8)]
     assert views.pairs[2].right is not None  # one camera's view is kept
-    assert "6 x 8 px instead of 8 x 6 px (turned by 90 degrees" in views.pairs[2].problem
+    assert "30 x 40 px instead of 40 x 30 px (turned by 90 degrees" in views.pairs[2].problem
     assert "turned" not in views.pairs[5].problem
-    assert views.notes == ("mixed resolutions: left image 3, left image 6 are not 8 x 6 px like the other left images, left out",)
-    with pytest.raises(InputError, match=r"left image 2 is 6 x 8 px, but .* 8 x 6 px; .*turned by 90 degrees"):
+    assert views.notes == (
+        "mixed resolutions: left image 3, left image 6 are not 40 x 30 px like the other left images, left out",
+    )
+    with pytest.raises(InputError, match=r"left image 2 is 30 x 40 px, but .* 40 x 30 px; .*turned by 90 degrees"):
         detect_pairs(left[1:4], right[1:4], TARGET)
 
 
@@ -141,8 +144,28 @@ def test_left_and_right_of_one_picture_are_noted(fake: list[tuple[int, Target]])
     views = detect_pairs([image(1), image(2)], [image(11), image(2)], TARGET, notes=["known before"])
     assert views.notes[0] == "known before"
     assert views.notes[1].startswith(
-        "identical images: the left and the right image are one picture in 1 pairs, such as left image 2"
+        "identical images: the left and the right image are one picture in 1 pair, such as left image 2"
     )
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (2000, 7), (25, 25, 3)])
+def test_tiny_and_odd_images_show_no_board(shape: tuple[int, ...]) -> None:
+    target = Target("chessboard", 9, 6, 0.03)
+    views = detect_pairs([np.zeros(shape, np.uint8)], [np.full(shape, 9, np.uint16)], target)
+    assert views.pairs[0].left is None
+    assert ("too small for a board" if min(shape[:2]) < 20 else "no board found") in views.pairs[0].problem
+
+
+def test_an_image_that_opencv_cannot_cope_with_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(picture: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
+        if picture[0, 0] == 1:
+            cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)  # raises: it has one channel only
+        return Found(Detection(np.array([[1.0, 2.0]]), "fake"), "", target)
+
+    monkeypatch.setattr(board_search, "find_board", find)
+    views = detect_pairs([image(1), image(2)], [image(3), image(4)], TARGET)
+    assert [pair.left is None for pair in views.pairs] == [True, False]
+    assert "no board found (OpenCV: " in views.pairs[0].problem
 
 
 def test_impossible_limits_are_refused() -> None:

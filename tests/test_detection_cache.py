@@ -46,7 +46,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 def photos(folder: Path, values: list[int], side: str = "l") -> list[Path]:
     paths = [folder / f"{side}{i}.png" for i in range(len(values))]
     for path, value in zip(paths, values, strict=True):
-        write_image(path, np.full((6, 8), value, np.uint8))
+        write_image(path, np.full((30, 40), value, np.uint8))
     return paths
 
 
@@ -161,7 +161,7 @@ def test_a_second_run_searches_nothing(tmp_path: Path, searches: list[tuple[int,
             assert (one is None) == (two is None)
             if one is not None and two is not None:
                 assert np.array_equal(one.corners_uv, two.corners_uv)
-    write_image(left[1], np.full((6, 8), 21, np.uint8))  # another content under the same name
+    write_image(left[1], np.full((30, 40), 21, np.uint8))  # another content under the same name
     third = detect_pairs(left, right, TARGET, cache=DetectionCache(tmp_path / "cache"))
     assert len(searches) == 7
     assert third.pairs[1].left is not None
@@ -171,12 +171,12 @@ def test_a_second_run_searches_nothing(tmp_path: Path, searches: list[tuple[int,
 
 
 def test_arrays_are_kept_by_content_too(tmp_path: Path, searches: list[tuple[int, ...]]) -> None:
-    images = [np.full((6, 8), value, np.uint8) for value in (1, 2)]
+    images = [np.full((30, 40), value, np.uint8) for value in (1, 2)]
     detect_pairs(images[:1], images[1:], TARGET, cache=tmp_path)
     detect_pairs([images[0].copy()], [images[1].copy()], TARGET, cache=tmp_path)
     assert len(searches) == 2
     detect_pairs(
-        [images[0].astype(np.uint16)], [images[1].reshape(8, 6)], TARGET, cache=tmp_path
+        [images[0].astype(np.uint16)], [images[1].reshape(40, 30)], TARGET, cache=tmp_path
     )  # same bytes or values, other images
     assert len(searches) == 4
 

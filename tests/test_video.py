@@ -228,3 +228,15 @@ def test_a_real_pair_of_videos(data_folder: Path) -> None:
     assert found.notes == []
     assert found.right[37].name == "cam_1.mp4#37"
     assert video.read_frame(folder / "cam_1.mp4", 110).shape == (720, 1280, 3)
+
+
+@pytest.mark.realdata
+def test_a_board_in_the_negative_is_found_in_real_videos(data_folder: Path) -> None:
+    folder = data_folder / "calib_caliscope_2cam"
+    target = Target("charuco", 4, 5, 0.054, marker_m=0.0405, dictionary="DICT_4X4_1000")
+    left, right = ([VideoFrame(folder / f"cam_{side}.mp4", i) for i in (84, 92, 100)] for side in (0, 1))
+    views = detect_pairs(left, right, target, threads=2)
+    assert views.target == target
+    seen = [view for pair in views.pairs for view in (pair.left, pair.right) if view is not None]
+    assert len(seen) >= 5
+    assert all(view.is_inverted and len(view.ids) >= 6 for view in seen)
