@@ -40,13 +40,14 @@ class DepthSigma:
     corner_matching_m: float
 
     def __str__(self) -> str:
-        parts = [f"{self.depth_m:g} m:"]
-        for name in ("centre", "corner"):
-            calibration, matching = (getattr(self, f"{name}_{part}_m") for part in ("calibration", "matching"))
-            unseen = "not seen by both cameras"
-            values = f"calibration +-{_length(calibration)}, matching +-{_length(matching)}"
-            parts.append(f"{name} {unseen if np.isnan(calibration) else values}" + ";" * (name == "centre"))
-        return " ".join(parts)
+        return f"{self.depth_m:g} m: centre {self._part('centre')}; corner {self._part('corner')}"
+
+    def _part(self, place: str) -> str:
+        calibration, matching = (getattr(self, f"{place}_{part}_m") for part in ("calibration", "matching"))
+        if np.isnan(calibration):
+            return "not seen by both cameras"
+        sure = f"+-{_length(calibration)}" if calibration < self.depth_m else "not known"
+        return f"calibration {sure}, matching +-{_length(matching)}"
 
 
 def depth_sigma(rig: StereoRig, left_uv: ArrayLike, depth_m: ArrayLike) -> Array:
@@ -159,6 +160,16 @@ def seen_points(rig: StereoRig, left_uv: ArrayLike, depth_m: ArrayLike) -> Array
     return np.where(_inside(rig.right, in_right)[..., None], points, np.nan)
 
 
+def has_useful_depth(rig: StereoRig, left_uv: ArrayLike, depth_m: ArrayLike) -> Mask:
+    """True for pixels (..., 2) whose points both cameras see, not more than 60 degrees from the left camera's axis.
+
+    Farther out, in fisheye images, a point one metre deep is far away, and depth along the axis says little.
+    """
+    points = seen_points(rig, left_uv, depth_m)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(points[..., 2] >= _WIDEST * np.linalg.norm(points, axis=-1))
+
+
 def row_errors_px(rig: StereoRig, left_uv: ArrayLike, right_uv: ArrayLike) -> Array:
     """Difference of the rows (left - right) in which pairs of pixels come to lie after rectification.
 
@@ -253,20 +264,14 @@ def _places(rig: StereoRig, depth_m: float) -> tuple[Array, Array]:
     far = np.array(rig.left.size) - 1.0
     y, x = np.mgrid[0:9, 0:9].reshape(2, -1) / 8.0
     grid = np.stack([x, y], -1) * far
-    seen = _useful(rig, grid, depth_m)
+    seen = has_useful_depth(rig, grid, depth_m)
     distance = np.where(seen, np.linalg.norm(grid - 0.5 * far, axis=-1), np.inf)
     nearest = grid[[int(distance.argmin())]]
     share = np.linspace(0.0, 1.0, _STEPS, endpoint=False)[:, None, None]
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) * far
     lines = corners + share * (nearest[0] - corners)
-    first = _useful(rig, lines, depth_m).argmax(0)
+    first = has_useful_depth(rig, lines, depth_m).argmax(0)
     return nearest, lines[first, np.arange(4)]
-
-
-def _useful(rig: StereoRig, left_uv: Array, depth_m: float) -> Mask:
-    points = seen_points(rig, left_uv, depth_m)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(points[..., 2] >= _WIDEST * np.linalg.norm(points, axis=-1))
 
 
 def _inside(camera: Camera, uv: Array) -> Mask:
@@ -280,6 +285,5 @@ def _is_wide(rig: StereoRig) -> bool:
 
 def _length(metres: float) -> str:
     """A length with two significant digits in the unit that suits it."""
-    if metres < 1.0:
-        return f"{float(f'{metres * 1e3:.2g}'):g} mm"
-    return f"{float(f'{metres:.2g}'):g} m"
+    value = float(f"{metres:.2g}")
+    return f"{value:g} m" if value >= 1.0 else f"{float(f'{value * 1e3:.2g}'):g} mm"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calib.camera import Camera
-from calib.depth_sigma import depth_derivatives, seen_points, suitable_depths_m
+from calib.depth_sigma import depth_derivatives, has_useful_depth, suitable_depths_m
 from calib.errors import CalibrationError
 from calib.fit import Fit
 from calib.geometry import Array
@@ -26,12 +26,11 @@ _BATCH = 100  # judged at once: bounds the memory
 _ROUNDS = (0.3, 0.1)  # the best place is moved about, by this share of the ranges
 _MOVED = 50
 _GRID = (6, 5)  # pixels of the left image at which depth should be good
-_WIDEST = np.cos(np.radians(60.0))  # from the axis, for these
 _MOST_POINTS = 80  # of the board; of more, some stand for all
-_REACH = 0.7, 1.3  # of the least and the greatest distance used so far
-_MOST_TILT = np.radians(42.0)
+_REACH = 0.85, 1.3  # of the least and the greatest distance used so far
+_MOST_TILT = np.radians(40.0)
 _MOST_ROLL = np.radians(12.0)
-_STEEPEST = np.cos(np.radians(55.0))  # between the board's normal and the ray to its middle: what detectors bear well
+_STEEPEST = np.cos(np.radians(50.0))  # between the board's normal and the ray to its middle: what detectors bear well
 _PLAIN_RAD = np.radians(30.0)  # beyond this angle off the axis boards are turned towards the camera
 _MARGIN = 0.015  # of the image, that stays free around a whole board
 _LEAST_SEEN = 0.5  # of the points of a board with ids
@@ -245,9 +244,7 @@ def _wanted(rig: StereoRig, depths_m: Array) -> Array:
     columns, rows = _GRID
     y, x = np.mgrid[0:rows, 0:columns].reshape(2, -1)
     uv = np.stack([(x + 0.5) / columns, (y + 0.5) / rows], -1) * rig.left.size - 0.5
-    points = seen_points(rig, uv, depths_m[:, None])
-    with np.errstate(invalid="ignore"):
-        useful = points[..., 2] >= _WIDEST * np.linalg.norm(points, axis=-1)
+    useful = has_useful_depth(rig, uv, depths_m[:, None])
     return np.asarray((depth_derivatives(rig, uv, depths_m[:, None]) / depths_m[:, None, None])[useful])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calib.coverage import Coverage, diversity, fit_coverage
-from calib.depth_sigma import USUAL_DISPARITY_SIGMA_PX, DepthSigma, depth_sigma, depth_table
+from calib.depth_sigma import USUAL_DISPARITY_SIGMA_PX, DepthSigma, depth_sigma, depth_table, has_useful_depth
 from calib.fit import Fit
 from calib.geometry import Array
 from calib.residual_structure import Structure, structures
@@ -175,17 +175,18 @@ def _checks(
     else:
         text = f"rows differ by {rows.rms_px:.2g} px on pairs left out; see the faults, and take more pairs"
         yield from _large(rows.rms_px, _ROW_PX, text)
-    where = f"depth at {reference_m:g} m is known to"
-    more = "take the pairs that are proposed"
+    depth = f"depth at {reference_m:g} m is"
+    disturbed = fit.unsteady > _UNSTEADY[0] or fit.disagreement > _DISAGREEMENT[0]
+    more = "mend what makes the pairs disagree, then take those proposed" if disturbed else "take the pairs that are proposed"
     if fit.rig.covariance is None:
         yield Reason("usable", "the rig carries no covariance, so that its depth errors are not known")
     elif np.isnan(share):
         yield Reason("poor", f"no place at {reference_m:g} m is seen by both cameras; check how they are mounted")
-    yield from _large(share, _DEPTH, f"{where} +-{_percent(share)} only; {more}")
-    text = f"{where} +-{_percent(corner_share)} only in the corners of the image; {more}"
+    yield from _large(share, _DEPTH, f"{depth} {_known(share)}; {more}")
+    text = f"{depth} {_known(corner_share)} in the corners of the image; {more}"
     yield from _large(corner_share, _CORNER_DEPTH, text)
     baseline = _baseline_sigma_m(fit) / fit.rig.baseline_m
-    yield from _large(baseline, _BASELINE, f"the baseline is known to +-{_percent(baseline)} only; {more}")
+    yield from _large(baseline, _BASELINE, f"the baseline is {_known(baseline)}; {more}")
     text = f"boards were never tilted by more than {tilt_deg:.0f} degrees to each other; tilt them by 20 to 40 to all sides"
     yield from _small(tilt_deg, _TILT_DEG, text)
     for name, side in (("left", left), ("right", right)):
@@ -234,8 +235,8 @@ def _depth_share(fit: Fit, table: tuple[DepthSigma, ...]) -> tuple[float, float]
     depths = np.array([row.depth_m for row in table])
     usual = _REFERENCE_BASELINES * fit.rig.baseline_m
     reference = float(depths[np.abs(np.log(depths / usual)).argmin()])
-    sigma = depth_sigma(fit.rig, _grid(fit), reference)
-    seen = sigma[np.isfinite(sigma)]
+    grid = _grid(fit)
+    seen = depth_sigma(fit.rig, grid[has_useful_depth(fit.rig, grid, reference)], reference)
     return reference, float(np.median(seen) / reference) if len(seen) else float("nan")
 
 
@@ -252,11 +253,15 @@ def _baseline_sigma_m(fit: Fit) -> float:
 def _verdict(grade: Grade, reasons: tuple[Reason, ...], rows: RowErrors | None, reference_m: float, share: float) -> str:
     facts = []
     if np.isfinite(share):
-        facts.append(f"depth at {reference_m:g} m +-{_percent(share)} (calibration)")
+        facts.append(f"depth at {reference_m:g} m {f'+-{_percent(share)}' if share < 1.0 else 'not known'} (calibration)")
     if rows is not None:
         facts.append(f"rows agree within {rows.rms_px:.2f} px on pairs left out")
     limit = [f"limit: {reasons[0].text}"] if reasons else []
     return f"{grade}: " + "; ".join(([", ".join(facts)] if facts else []) + limit)
+
+
+def _known(share: float) -> str:
+    return f"known to +-{_percent(share)} only" if share < 1.0 else "not known"
 
 
 def _percent(share: float) -> str:

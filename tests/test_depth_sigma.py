@@ -8,6 +8,7 @@ import pytest
 from calib.camera import Camera
 from calib.covariance import RigCovariance, parameter_names
 from calib.depth_sigma import (
+    DepthSigma,
     depth_derivatives,
     depth_sigma,
     depth_table,
@@ -190,3 +191,11 @@ def test_fixed_numbers_are_no_free_directions() -> None:
     assert free.shape == (24, 22)
     sigmas = np.where(solved.covariance.sigmas > 0.0, solved.covariance.sigmas, 1.0)
     assert np.allclose(free @ free.T / np.outer(sigmas, sigmas), solved.covariance.matrix / np.outer(sigmas, sigmas), atol=1e-9)
+
+
+def test_lengths_read_well_and_hopeless_ones_are_not_stated() -> None:
+    row = DepthSigma(2.0, 0.00234, 0.9996, 2.5, 0.05)
+    assert str(row) == "2 m: centre calibration +-2.3 mm, matching +-1 m; corner calibration not known, matching +-50 mm"
+    assert str(DepthSigma(2.0, 0.0123, 1.26, float("nan"), float("nan"))).endswith(
+        "matching +-1.3 m; corner not seen by both cameras"
+    )
