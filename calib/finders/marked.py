@@ -14,6 +14,7 @@ from calib.errors import UsageError
 from calib.finders import markers as reading
 from calib.finders.found import NOTHING, Found, is_late
 from calib.finders.markers import Markers, agreeing, apply_homographies, families, find_markers, homographies
+from calib.finders.neighbours import foretell
 from calib.finders.prepare import eight_bit
 from calib.finders.saddle import Clear, Saddles, edge_width_px, fit_saddles
 from calib.geometry import Array
@@ -26,7 +27,8 @@ LEAST_CORNERS = 6
 _LEAST_WIDTH = 0.5  # pitches between the corners and the straight line through them
 _LEAST_SHARE = 0.7  # of the neighbours must agree with the layout asked for
 _MOVE, _WORST, _MISFIT = 0.2, 0.12, 0.5  # of a square; of a square; of the contrast
-_GUESS_OF_SQUARE = 0.05  # a corner foretold by its markers is about so uncertain
+_GUESS_OF_SQUARE, _FORETOLD_OF_SQUARE = 0.05, 0.02  # so uncertain is a corner foretold by its markers, by its neighbours
+_STRAY, _REACH, _SMALL_MISFIT = 0.05, 1.7, 0.03  # of a square; squares; of the contrast
 _TAGS = ("DICT_APRILTAG_36h11", "DICT_APRILTAG_25h9", "DICT_APRILTAG_16h5", "DICT_APRILTAG_36h10")
 
 
@@ -159,38 +161,95 @@ def _is_mirrored(flat: Image, target: Target) -> bool:
 
 def _measure(grey: Image, best: _Reading, asked: Target, inverted: bool) -> Found:
     """The corners of a board whose markers are known."""
-    board = best.target
-    ids, uv, axes, clear, dark = (_charuco_guess if board.kind == "charuco" else _tag_guess)(best)
-    sharp = corners.finite(grey)
-    step = np.linalg.norm(axes, axis=-1).min(1) if len(ids) else np.empty(0)
-    inside = ((uv >= 1.0) & (uv <= np.array(grey.shape[::-1]) - 2.0)).all(1)
-    ids, uv, axes, clear, dark, step = (
-        ids[inside],
-        uv[inside],
-        axes[inside],
-        clear[np.flatnonzero(inside)],
-        dark[inside],
-        step[inside],
-    )
-    if len(ids):
-        unsure = float(np.clip(_GUESS_OF_SQUARE * np.median(step), 0.7, 4.0))
-        fit = fit_saddles(sharp, uv, axes, clear, unsure_px=unsure)
-        good = _good(fit, uv, step, dark != inverted)
-        ids, fit_uv, sigma, blur = ids[good], fit.uv[good], fit.sigma_px[good], fit.blur_px[good]
-    else:
-        fit_uv, sigma, blur = uv, step, step
-    if len(ids) < LEAST_CORNERS or _width(board.object_points()[ids, :2]) < _LEAST_WIDTH * board.square_m:
-        return Found(None, f"only {len(ids)} corners of the board can be measured", asked)
-    order = np.argsort(ids)
+    board, sharp = best.target, corners.finite(grey)
+    ids, uv = (_charuco_corners if board.kind == "charuco" else _tag_corners)(best)
+    first = _fit(sharp, best, ids, uv, inverted, _GUESS_OF_SQUARE)
+    # Markers' outlines mislead where black touches black; corners and blur of the first round foretell all corners better.
+    final = _fit(sharp, best, *_foretold(board, first, grey.shape), inverted, _FORETOLD_OF_SQUARE, first.blur_px)
+    if len(final.ids) < len(first.ids) // 2:
+        final = first
+    if len(final.ids) < LEAST_CORNERS or _width(board.object_points()[final.ids, :2]) < _LEAST_WIDTH * board.square_m:
+        return Found(None, f"only {len(final.ids)} corners of the board can be measured", asked)
+    order = np.argsort(final.ids)
     found = Detection(
-        fit_uv[order],
+        final.uv[order],
         board.kind,
-        ids=ids[order],
-        sigma_px=sigma[order],
+        ids=final.ids[order],
+        sigma_px=final.sigma_px[order],
         is_inverted=inverted,
-        blur_px=edge_width_px(blur),
+        blur_px=edge_width_px(np.array([final.blur_px])),
     )
     return Found(found, "", board, difference(asked, board))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Corners:
+    ids: NDArray[np.int64]
+    uv: Array
+    sigma_px: Array
+    misfit: Array
+    blur_px: float
+
+
+def _fit(
+    sharp: NDArray[np.float32],
+    best: _Reading,
+    ids: NDArray[np.int64],
+    uv: Array,
+    inverted: bool,
+    unsure: float,
+    blur_px: float = 1.0,
+) -> _Corners:
+    """Those of the corners that are there, near where they should be."""
+    board = best.target
+    points = board.object_points()[:, :2]
+    inside = ((uv >= 1.0) & (uv <= np.array(sharp.shape[::-1]) - 2.0)).all(1)  # False for NaN
+    ids, uv = ids[inside], uv[inside]
+    axes = _axes(best, ids, uv)
+    known = np.isfinite(axes).all((1, 2))
+    ids, uv, axes = ids[known], uv[known], axes[known]
+    if not len(ids):
+        return _Corners(ids, uv, np.empty(0), np.empty(0), float("nan"))
+    step = np.linalg.norm(axes, axis=-1).min(1)
+    clear, dark = (_charuco_clear if board.kind == "charuco" else _tag_clear)(best, ids, step, blur_px)
+    fit = fit_saddles(sharp, uv, axes, clear, unsure_px=float(np.clip(unsure * np.median(step), 0.7, 4.0)))
+    good = _good(fit, uv, step, dark != inverted)
+    # A corner must fit to those around it.
+    foretold = foretell(points, ids[good], fit.uv[good], ids, points[ids][:, None])[:, 0]
+    far = np.linalg.norm(fit.uv - foretold, axis=1) > np.maximum(_STRAY * step, 1.0) + 4.0 * np.where(good, fit.sigma_px, 0.0)
+    sure = good & ~far  # NaN is not far
+    return _Corners(ids[sure], fit.uv[sure], fit.sigma_px[sure], fit.misfit[sure], float(np.median(fit.blur_px[good], axis=None)))
+
+
+def _foretold(board: Target, seen: _Corners, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Array]:
+    """Where all corners of the board should be, those that are known where they are; far from any known corner: nowhere."""
+    points = board.object_points()[:, :2]
+    ids = np.arange(len(points))
+    uv = np.full((len(points), 2), np.nan)
+    if len(seen.ids):
+        sound = seen.misfit <= 3.0 * np.median(seen.misfit) + _SMALL_MISFIT
+        near = np.linalg.norm(points[:, None] - points[seen.ids][None], axis=-1).min(1) < _REACH * board.square_m
+        uv[near] = foretell(points, seen.ids[sound], seen.uv[sound], ids[near], points[near][:, None])[:, 0]
+        keep = sound | ~np.isfinite(uv[seen.ids]).all(1)
+        uv[seen.ids[keep]] = seen.uv[keep]
+    return ids, uv
+
+
+def _axes(best: _Reading, ids: NDArray[np.int64], uv: Array) -> Array:
+    """(N, 2, 2) steps at the corners, px: of a charuco one square, of an aprilgrid one tag, into the tag."""
+    board = best.target
+    points = board.object_points()[:, :2]
+    if board.kind == "charuco":
+        steps = np.broadcast_to(np.eye(2) * board.square_m, (len(ids), 2, 2))
+    else:
+        tag, corner = np.divmod(ids, 4)
+        steps = np.stack([points[4 * tag + (corner + 1) % 4], points[4 * tag + (corner + 3) % 4]], 1) - points[ids][:, None]
+    ends = points[ids][:, None] + np.concatenate([steps, -steps], 1) * 0.5
+    places = marker_places(board)[best.seen.ids]
+    H = homographies(places, best.seen.corners_uv)
+    nearest = np.linalg.norm(points[ids][:, None] - places.mean(1)[None], axis=-1).argmin(1)
+    mapped = apply_homographies(H[nearest], ends)
+    return np.asarray(mapped[:, :2] - mapped[:, 2:])
 
 
 def _good(fit: Saddles, uv: Array, step: Array, dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -219,56 +278,55 @@ def difference(asked: Target, board: Target) -> str:
     return f"the board differs from {asked}: {'; '.join(words)}; taken as {board}" if words else ""
 
 
-_Guess = tuple[NDArray[np.int64], Array, Array, Clear, NDArray[np.bool_]]
-"""ids, uv, axes, what is clear, whether the quadrant between the axes is dark"""
-
-
-def _charuco_guess(best: _Reading) -> _Guess:
+def _charuco_corners(best: _Reading) -> tuple[NDArray[np.int64], Array]:
     """Where the corners next to a marker must be."""
     board, seen = best.target, best.seen
     points = board.object_points()[:, :2]
     places = marker_places(board)[seen.ids]
-    H = homographies(places, seen.corners_uv)
     near = np.abs(points[None] - places.mean(1)[:, None]).max(-1) < 0.6 * board.square_m  # (M, N): those of its square
-    right, down = np.array([[0.5, 0.0], [0.0, 0.5]]) * board.square_m
-    samples = [points, points + right, points - right, points + down, points - down]
-    mapped = np.stack([apply_homographies(H, np.broadcast_to(s, (len(H), *s.shape))) for s in samples])
-    usable = near & np.isfinite(mapped).all((0, 3))
-    weight = usable / np.maximum(usable.sum(0), 1)
-    mean = (np.nan_to_num(mapped) * weight[None, ..., None]).sum(1)
+    mapped = apply_homographies(homographies(places, seen.corners_uv), np.broadcast_to(points, (len(places), *points.shape)))
+    usable = near & np.isfinite(mapped).all(-1)
     ids = np.flatnonzero(usable.any(0))
-    axes = np.stack([mean[1] - mean[2], mean[3] - mean[4]], 1)[ids]
+    mean = (np.nan_to_num(mapped) * usable[..., None]).sum(0)[ids] / usable.sum(0)[ids, None]
+    return ids, mean
+
+
+def _charuco_clear(best: _Reading, ids: NDArray[np.int64], step: Array, blur_px: float) -> tuple[Clear, NDArray[np.bool_]]:
+    """What the markers leave free, and whether the square right below each corner is dark."""
+    board = best.target
     row, column = np.divmod(ids, board.columns - 1)
     dark = ~is_white(board, row + 1, column + 1)
-    step = np.linalg.norm(axes, axis=-1).min(1)
+    blur = np.nan_to_num(blur_px, nan=1.0) / np.maximum(step, 1e-9)
     margin = 0.5 * (1.0 - board.marker_m / board.square_m)
-    strip = np.maximum(0.85 * margin, np.minimum(margin, 1.5 / np.maximum(step, 1e-9)))  # white beside the edges, in squares
+    strip = np.clip(margin - 1.5 * blur, np.minimum(margin, 1.2 / np.maximum(step, 1e-9)), 0.9 * margin)
     inner = np.full((len(ids), 4), np.inf)
     for quadrant, is_same in enumerate((True, False, False, True)):  # markers stand in the white ones
         inner[:, quadrant] = np.where(dark == is_same, np.inf, strip)
-    share = np.clip(1.0 - 4.0 / np.maximum(step, 1e-9), 0.45, 0.7)
-    limits = np.stack([-share, share, -share, share], -1)
-    return ids, mean[0][ids], axes, Clear(limits, inner), dark
+    share = np.clip(1.0 - np.maximum(4.0 / np.maximum(step, 1e-9), 2.5 * blur), 0.45, 0.7)
+    return Clear(np.stack([-share, share, -share, share], -1), inner), dark
 
 
-def _tag_guess(best: _Reading) -> _Guess:
-    """The corners of tags: each touches a black square in the gap."""
-    board, seen = best.target, best.seen
-    ids = (4 * seen.ids[:, None] + np.arange(4)).ravel()
-    uv = seen.corners_uv
+def _tag_corners(best: _Reading) -> tuple[NDArray[np.int64], Array]:
+    """The corners of the tags as they were read."""
+    return (4 * best.seen.ids[:, None] + np.arange(4)).ravel(), best.seen.corners_uv.reshape(-1, 2)
+
+
+def _tag_clear(best: _Reading, ids: NDArray[np.int64], step: Array, blur_px: float) -> tuple[Clear, NDArray[np.bool_]]:
+    """What is free around corners of tags, which touch a black square in the gap.
+
+    The quadrant of the tag is black only as far as its border; the others end with the gap.
+    """
+    board = best.target
+    blur = np.nan_to_num(blur_px, nan=1.0) / np.maximum(step, 1e-9)
     bits = int(dictionary(board.dictionary).markerSize)
-    inside = 0.85 * best.border / (bits + 2 * best.border)
+    border = best.border / (bits + 2 * best.border)
     gap = board.square_m / board.marker_m - 1.0
-    axes = np.empty((len(uv), 4, 2, 2))
-    inner, limits = np.full((len(uv), 4, 4), np.inf), np.empty((len(uv), 4, 4))
-    for corner in range(4):
-        # Axes into the tag, along its two sides: their quadrant (u, v > 0) is black only as far as the tag's border.
-        axes[:, corner, 0] = uv[:, (corner + 1) % 4] - uv[:, corner]
-        axes[:, corner, 1] = uv[:, (corner + 3) % 4] - uv[:, corner]
-        inner[:, corner, 0] = inside
-        limits[:, corner] = [-0.8 * gap, 0.6, -0.8 * gap, 0.6]
-    dark = np.ones(len(ids), np.bool_)
-    return ids, uv.reshape(-1, 2), axes.reshape(-1, 2, 2), Clear(limits.reshape(-1, 4), inner.reshape(-1, 4)), dark
+    inner = np.full((len(ids), 4), np.inf)
+    inner[:, 0] = np.clip(border - 1.5 * blur, np.minimum(border, 1.2 / np.maximum(step, 1e-9)), 0.9 * border)
+    outer = np.clip(gap - 2.0 * blur, 0.5 * gap, 0.85 * gap)
+    return Clear(np.stack([-outer, np.full(len(ids), 0.6), -outer, np.full(len(ids), 0.6)], -1), inner), np.ones(
+        len(ids), np.bool_
+    )
 
 
 def _width(points: Array) -> float:

@@ -49,7 +49,7 @@ class Clear:
         return np.asarray(np.clip(np.floor(reach.max(1)), 2, widest), np.int64)
 
 
-FLOOR_PX = 0.01
+FLOOR_PX = 0.008
 """what remains without noise: the model is not the lens"""
 _SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 26)
 _WIDEST_PX, _WIDEST_BLURRED_PX = 12, 26  # larger windows gain nothing, unless there is much blur ...
@@ -58,11 +58,12 @@ _SHARE, _NEXT_EDGE_PX = (0.5, 0.7), 4.0  # of the way to the next edge, which st
 _FARTHEST_MOVE, _WORST_SHARE, _UNFITTED_SHARE = 0.25, 0.15, 0.06  # of a square
 _OUTER_SHARE = 0.4  # beyond the outermost corners, for many boards end in half squares
 _ROUNDS = 12
-_DONE_PX = 2e-3
+_DONE_PX, _DONE_LOG_BLUR = 2e-3, 0.03
 _PARAMETERS = 12  # p, angles, log blurs, m, g, c, then curvatures
 _CURVED_FROM = 6  # px of half window: in smaller ones no curvature can be seen
 _PRIOR_PIXELS = 20.0  # a corner's own residuals count against the common ones like its pixels against these
 _BLUR_PX = (0.25, 15.0)
+_MOST_ALIKE = 0.85
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,15 +205,35 @@ def _fit(
     p[:, 9] = np.where(sign == 0.0, 1.0, sign) * spread
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         p, normal, cost = _least_squares(p, light, weight, dx, dy, unknowns)
+        alike = _correlation((light - _model(p, dx, dy, unknowns)[0]) * weight, weight, 2 * size + 1)
         cov = np.linalg.pinv(_scaled(normal)[0], hermitian=True)
         scale = _scaled(normal)[1]
         cov = cov[:, :2, :2] * scale[:, :2, None] * scale[:, None, :2]
     freedom = used - unknowns
     good = np.isfinite(p).all(1) & np.isfinite(cost) & (freedom > 0) & (np.abs(p[:, :2] - start).max(1) < max(2.0, 0.5 * size))
     place = np.where(good[:, None], p[:, :2] + centre, uv)
+    cov = cov * ((1.0 + alike) / (1.0 - alike))[:, None, None]
     square = np.where(good, cost / np.maximum(freedom, 1.0), np.nan)
     blur = np.exp(p[:, 4:6]).mean(1)
     return place, cov, np.where(good, blur, np.nan), square, np.where(good, freedom, 0.0), p[:, 9]
+
+
+def _correlation(residual: Array, weight: Array, side: int) -> Array:
+    """(N,) how alike the residuals of neighbouring pixels are, 0 ... 0.85.
+
+    Where something disturbs the model (a marker beside a blurred edge, compression), they are, and n pixels say less than n
+    independent ones: by (1 - r) / (1 + r) along a line of residuals that forget by a factor r from pixel to pixel. (Over an area
+    the square of that would hold for noise; for the small misfits of the model to the lens it is too much.)
+    """
+    r, w = residual.reshape(-1, side, side), weight.reshape(-1, side, side)
+    total, pairs, square = np.zeros(len(r)), np.zeros(len(r)), np.zeros(len(r))
+    for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[:, :, 1:], np.s_[:, :, :-1])):
+        both = w[a] * w[b]
+        total += (r[a] * r[b] * both).sum((1, 2))
+        square += (0.5 * (r[a] ** 2 + r[b] ** 2) * both).sum((1, 2))
+        pairs += both.sum((1, 2))
+    rho = np.nan_to_num(total / np.maximum(square, 1e-30)) - 2.0 / np.sqrt(np.maximum(pairs, 1.0))
+    return np.asarray(np.clip(rho, 0.0, _MOST_ALIKE))
 
 
 def _least_squares(p: Array, light: Array, weight: Array, dx: Array, dy: Array, unknowns: int) -> tuple[Array, Array, Array]:
@@ -247,6 +268,7 @@ def _least_squares(p: Array, light: Array, weight: Array, dx: Array, dy: Array, 
         trial[active, :unknowns] += np.where(finite[:, None], step, 0.0)
         trial[:, 4:6] = np.clip(trial[:, 4:6], *np.log(_BLUR_PX))
         moving = np.abs(trial[active, :2] - p[active, :2]).max(1) > _DONE_PX
+        moving |= np.abs(trial[active, 4:6] - p[active, 4:6]).max(1) > _DONE_LOG_BLUR
         moving |= ~better & (damping[active] < 1e6)
         moving |= np.isinf(cost[active])
         active = active[moving & finite]
