@@ -47,11 +47,36 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def new_figure(width_in: float, height_in: float) -> "Figure":
-    """An empty figure with a constrained layout; make it, fill it and draw it inside `style()`."""
+def new_figure(
+    width_in: float,
+    height_in: float,
+    *,
+    columns: int = 1,
+    rows: int = 1,
+    margins_in: tuple[float, float, float, float] = (0.62, 0.12, 0.48, 0.3),
+    gaps_in: tuple[float, float] = (0.75, 0.6),
+) -> "Figure":
+    """An empty figure for a grid of plots; make it, fill it and draw it inside `style()`.
+
+    Margins (left, right, bottom, top) and gaps (across, down) are fixed: to find them by drawing, as matplotlib can, takes as
+    long as all the rest.
+    """
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width_in, height_in), facecolor="white")
+    left, right, bottom, top = margins_in
+    across, down = gaps_in
+    column = (width_in - left - right - (columns - 1) * across) / columns
+    row = (height_in - bottom - top - (rows - 1) * down) / rows
+    figure.subplots_adjust(
+        left=left / width_in,
+        right=1.0 - right / width_in,
+        bottom=bottom / height_in,
+        top=1.0 - top / height_in,
+        wspace=across / column,
+        hspace=down / row,
+    )
+    return figure
 
 
 def style() -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAP_CELLS = (64, 48)
-_CURVE_POINTS = 25
+_CURVE_POINTS = 13
 _MOST_COLOURS = 9
 
 
@@ -27,7 +27,7 @@ def depth_curve_figure(rig: StereoRig, *, matching_px: float = USUAL_DISPARITY_S
         np.array([getattr(row, name) for row in rows])
         for name in ("centre_calibration_m", "corner_calibration_m", "centre_matching_m")
     )
-    figure = plots.new_figure(5.2, 3.7)
+    figure = plots.new_figure(5.2, 3.7, margins_in=(0.85, 0.12, 0.48, 0.1))
     axes = figure.add_subplot()
     axes.loglog(depths, corner, color=plots.ACCENT, lw=1.5, ls=(0, (5, 2)), label="calibration, corners")
     axes.loglog(depths, centre, color=plots.ACCENT, lw=1.8, label="calibration, middle")
@@ -50,14 +50,14 @@ def depth_map_figure(rig: StereoRig, depth_m: float) -> "Figure":
     width, height = rig.left.size
     x, y = (np.arange(columns) + 0.5) * width / columns - 0.5, (np.arange(rows) + 0.5) * height / rows - 0.5
     sigma = depth_sigma(rig, np.stack(np.meshgrid(x, y), -1), depth_m)
-    figure = plots.new_figure(5.2, 3.7)
+    figure = plots.new_figure(5.2, 3.7, margins_in=(0.66, 0.68, 0.48, 0.3))
     axes = figure.add_subplot()
     known = plots.finite(sigma)
     if len(known):
         edges = _levels(float(known.min()), float(np.percentile(known, 98.0)))
         shades = matplotlib.colormaps["YlOrBr"](np.linspace(0.05, 0.9, len(edges)))
         drawn = axes.contourf(x, y, np.ma.masked_invalid(sigma), levels=edges, colors=shades, extend="max")
-        bar = figure.colorbar(drawn, ax=axes, label="standard deviation of depth", shrink=0.9, ticks=edges)
+        bar = figure.colorbar(drawn, ax=axes, shrink=0.9, pad=0.03, ticks=edges)
         bar.ax.set_yticklabels([length_label(edge) for edge in edges])
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
@@ -66,7 +66,7 @@ def depth_map_figure(rig: StereoRig, depth_m: float) -> "Figure":
         spine.set_visible(True)
     axes.set_xlabel("x in the left image (px)")
     axes.set_ylabel("y in the left image (px)")
-    axes.set_title(f"calibration's part at {depth_m:g} m")
+    axes.set_title(f"calibration's sigma of depth at {depth_m:g} m")
     return figure
 
 
@@ -81,7 +81,9 @@ def next_poses_figure(rig: StereoRig, poses: Sequence[NextPose]) -> "Figure":
     outlines = [(pose.left_outline_uv, pose.right_outline_uv) for pose in poses]
     titles = [f"{i}: depth error \u2212{100.0 * pose.gain:.0f} %" for i, pose in enumerate(poses, 1)]
     count = max(len(outlines), 1)
-    figure = plots.new_figure(2.1 * max(count, 3), 3.5)
+    figure = plots.new_figure(
+        2.1 * max(count, 3), 3.5, columns=count, rows=2, margins_in=(0.66, 0.12, 0.48, 0.3), gaps_in=(0.12, 0.12)
+    )
     axes_of = figure.subplots(2, count, squeeze=False)
     for place, (sides, title) in enumerate(zip(outlines, titles, strict=True)):
         for row, (quad, camera, tint, name) in enumerate(

@@ -60,10 +60,7 @@ def _figures(result: SolveResult) -> dict[str, str]:
     fit, quality = result.fit, result.quality
     rms = residual_plots.view_rms_px(fit)
     worse = np.where(np.isnan(rms).all(1), np.nan, np.nan_to_num(rms, nan=-np.inf).max(1))
-    typical_m = quality.reference_m if np.isfinite(quality.reference_m) else 1.0
     drawings: dict[str, Callable[[], Figure]] = {
-        "depth_curve": lambda: quality_plots.depth_curve_figure(fit.rig, matching_px=quality.sigma_disparity_px),
-        "depth_map": lambda: quality_plots.depth_map_figure(fit.rig, typical_m),
         "rig": lambda: rig_picture.rig_figure(fit.rig, board_m=_outline(fit.board_m), poses=fit.poses, errors_px=worse.tolist()),
         "coverage": lambda: residual_plots.coverage_figure(fit),
         "pairs": lambda: residual_plots.pair_bars_figure(fit),
@@ -72,6 +69,9 @@ def _figures(result: SolveResult) -> dict[str, str]:
         "scatter": lambda: residual_plots.scatter_figure(fit),
         "board": lambda: residual_plots.board_figure(fit),
     }
+    if quality.depth:
+        drawings["depth_curve"] = lambda: quality_plots.depth_curve_figure(fit.rig, matching_px=quality.sigma_disparity_px)
+        drawings["depth_map"] = lambda: quality_plots.depth_map_figure(fit.rig, quality.reference_m)
     poses = getattr(result, "next_poses", ())
     if poses:
         drawings["next_poses"] = lambda: quality_plots.next_poses_figure(fit.rig, poses)

@@ -28,7 +28,7 @@ def view_rms_px(fit: Fit) -> Array:
 
 def coverage_figure(fit: Fit) -> "Figure":
     """Where the corners lay in both images; those left out are marked."""
-    figure = plots.new_figure(10.6, 3.6)
+    figure = plots.new_figure(10.6, 3.7, columns=2)
     for axes, camera, side, tint, name in _image_axes(figure, fit):
         many = len(side.seen_uv) > plots.MOST_VECTOR_MARKS
         axes.plot(*side.seen_uv[side.kept].T, ".", color=tint, ms=3.0, mew=0, rasterized=many)
@@ -73,7 +73,7 @@ def worst_views_figure(fit: Fit) -> "Figure":
     """Residual vectors of the five views with the largest rms, exaggerated."""
     rms = np.nan_to_num(view_rms_px(fit), nan=-1.0)
     worst = [divmod(int(k), 2) for k in np.argsort(-rms.ravel(), kind="stable")[:WORST_VIEWS] if rms.ravel()[k] >= 0.0]
-    figure = plots.new_figure(10.6, 3.0)
+    figure = plots.new_figure(10.6, 2.7, columns=WORST_VIEWS, margins_in=(0.62, 0.05, 0.48, 0.42), gaps_in=(0.42, 0.6))
     for place, (pair, column) in enumerate(worst):
         side, tint = fit.sides[column], plots.SIDES[column]
         mine = (side.moment == pair) & np.isfinite(side.error_px).all(1)
@@ -100,7 +100,7 @@ def worst_views_figure(fit: Fit) -> "Figure":
 
 def field_figure(fit: Fit) -> "Figure":
     """Residuals over both images, exaggerated: each corner's in pale, the mean of each cell in strong colour."""
-    figure = plots.new_figure(10.6, 3.7)
+    figure = plots.new_figure(10.6, 3.8, columns=2)
     for axes, camera, side, tint, name in _image_axes(figure, fit):
         uv, error = side.seen_uv[side.kept], side.error_px[side.kept]
         centres, means = _cell_means(uv, error, camera)
@@ -118,7 +118,7 @@ def scatter_figure(fit: Fit) -> "Figure":
     """Residuals of both cameras as a cloud about the origin, with circles of one and three standard deviations."""
     from matplotlib.patches import Circle
 
-    figure = plots.new_figure(7.0, 3.5)
+    figure = plots.new_figure(5.4, 2.9, columns=2, margins_in=(0.66, 0.12, 0.48, 0.3), gaps_in=(0.5, 0.6))
     limit = 4.5 * max(fit.noise_px, 1e-6)
     for place, (side, tint, name) in enumerate(zip(fit.sides, plots.SIDES, ("left", "right"), strict=True), 1):
         axes = figure.add_subplot(1, 2, place)
@@ -147,7 +147,7 @@ def board_figure(fit: Fit) -> "Figure":
     Points of a board that is printed badly or bent otherwise than the bow can say miss the same way in every view.
     """
     in_plane = board_residuals_m(fit)
-    figure = plots.new_figure(10.6, 3.3)
+    figure = plots.new_figure(10.6, 3.5, columns=2, margins_in=(0.66, 0.72, 0.48, 0.3))
     xy = 1e3 * fit.board_m[:, :2]
     seen = np.isfinite(in_plane).all(1)
     axes = figure.add_subplot(1, 2, 1)
@@ -162,7 +162,7 @@ def board_figure(fit: Fit) -> "Figure":
     dots = bow.scatter(
         xy[:, 0], xy[:, 1], c=height, s=46, cmap="RdBu_r", vmin=-reach, vmax=reach, edgecolors=plots.GREY, linewidths=0.5
     )
-    figure.colorbar(dots, ax=bow, label="height away from the viewer (mm)", shrink=0.9)
+    figure.colorbar(dots, ax=bow, label="height away from the viewer (mm)", shrink=0.9, pad=0.03)
     flat = not np.any(fit.warp_m)
     x, y = 1e3 * fit.warp_m
     bow.set_title("taken as flat" if flat else f"bow {x:+.2f} mm along x, {y:+.2f} mm along y")

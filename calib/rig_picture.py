@@ -159,7 +159,7 @@ def rig_figure(
     if board_m is not None:
         shades = list(errors_px) if len(errors_px) else [float("nan")] * len(poses)
         boards = [(board_m @ p[0].T + p[1], e) for p, e in zip(poses, shades, strict=True) if p is not None]
-    figure = plots.new_figure(10.6, 4.3)
+    figure = plots.new_figure(10.6, 4.4, columns=2, rows=2, margins_in=(0.1, 0.12, 0.48, 0.3), gaps_in=(0.85, 0.75))
     grid = figure.add_gridspec(2, 2, width_ratios=[1.25, 1.0])
     cameras = _rays(rig)
     nearest = max((float(np.median([quad[:, 2].mean() for quad, _ in boards])) if boards else 0.0), rig.baseline_m)
