@@ -162,7 +162,8 @@ def _search_all(
 ) -> tuple[list[Searched], Target]:
     """All images searched for one and the same board: the one that most of them show."""
     found: list[Searched] = []
-    for start, end in zip((0, *_PARTS), (*_PARTS, len(sources)), strict=True):
+    parts = () if search.is_strict else _PARTS
+    for start, end in zip((0, *parts), (*parts, len(sources)), strict=True):
         now = _majority(found, target)
         agreed = sum(result.detection is not None and result.target == now for result in found)
         chosen = sources[start:end]
