@@ -172,8 +172,6 @@ def _solve(args: argparse.Namespace) -> int:
     output = files.output_file(args.output)
     page, data = report_path(output, ".html"), report_path(output)
     files.refuse_overwriting([output, page, data], [*inputs, *map(Path, args.images)])
-    for note in sources.notes:
-        say(f"note: {note}")
     cache = None if args.no_cache else DetectionCache()
     with Progress(2 * len(sources.left), "board:") as progress:
         views = detect_pairs(
@@ -193,6 +191,8 @@ def _solve(args: argparse.Namespace) -> int:
         with Progress(title="solve:") as progress:
             result = solve_rig(views, model=args.model, warp=args.warp, progress=progress.begin)
     except CalibrationError as error:
+        for note in views.notes:
+            say(f"note: {note}")
         raise CalibrationError(f"{error}{_other_board(sources, views)}") from error
     options = {"target": args.target, "model": args.model, "warp": args.warp}
     options |= {} if args.known_length is None else {"known-length": args.known_length}

@@ -322,6 +322,7 @@ def test_pictures_of_a_rig(tmp_path: Path) -> None:
 def test_words_carry_sigmas_where_there_is_a_covariance(result: SolveResult) -> None:
     told = "\n".join(describe(result.rig))
     rig = result.rig
+    assert rig.baseline_sigma_m is not None
     assert f"focal length {with_sigma(rig.left.focal_x_px, rig.sigma('left.focal_x_px'))} x " in told
     assert f"baseline {with_sigma(1e3 * rig.baseline_m, 1e3 * rig.baseline_sigma_m)} mm" in told
     assert re.search(r"^  5 m: centre calibration \+-", told, re.MULTILINE)
