@@ -22,6 +22,7 @@ USUAL_DISPARITY_SIGMA_PX = 0.2
 _USUAL_BASELINES_M = (0.02, 1.0)  # rigs for which the usual depths are right
 _BASELINES = (10.0, 20.0, 50.0, 100.0)  # depths of other rigs
 _WIDEST = np.cos(np.radians(60.0))  # from the axis: farther out depth along the axis says little
+_BATCH = 20_000  # pixels at once: bounds the memory for whole images
 _STEPS = 20  # from an image's corner inwards, in search of a pixel that the right camera sees, too
 
 
@@ -77,9 +78,14 @@ def depth_sigma(rig: StereoRig, left_uv: ArrayLike, depth_m: ArrayLike) -> Array
         raise CalibrationError(
             "rig: it carries no covariance, so that its depth errors are not known; calibrate it again with `calib solve`"
         )
-    derivatives = depth_derivatives(rig, left_uv, depth_m)
-    variance = np.einsum("...i,ij,...j->...", derivatives, rig.covariance.matrix, derivatives)
-    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+    uv, depth = _paired(left_uv, depth_m)
+    sigma = np.empty(depth.size)
+    for first in range(0, depth.size, _BATCH):
+        rows = slice(first, first + _BATCH)
+        derivatives = depth_derivatives(rig, uv.reshape(-1, 2)[rows], depth.ravel()[rows])
+        variance = ((derivatives @ rig.covariance.matrix) * derivatives).sum(-1)
+        sigma[rows] = np.sqrt(np.maximum(variance, 0.0))
+    return sigma.reshape(depth.shape)
 
 
 def depth_derivatives(rig: StereoRig, left_uv: ArrayLike, depth_m: ArrayLike) -> Array:
@@ -143,18 +149,10 @@ def matching_sigma(rig: StereoRig, left_uv: ArrayLike, depth_m: ArrayLike, sigma
 
 def seen_points(rig: StereoRig, left_uv: ArrayLike, depth_m: ArrayLike) -> Array:
     """Points (..., 3) in the left camera's frame at pixels and depths, m; NaN where one of the cameras does not see them."""
-    uv, depth = np.asarray(left_uv, np.float64), np.asarray(depth_m, np.float64)
-    if uv.shape[-1:] != (2,):
-        raise UsageError(f"left_uv has shape {uv.shape}; it must be (..., 2) pixels")
-    if not (depth > 0.0).all():
-        raise UsageError(f"depth_m: {depth.min():g} m; depths must be > 0")
-    try:
-        shape = np.broadcast_shapes(uv.shape[:-1], depth.shape)
-    except ValueError:
-        raise UsageError(f"left_uv of shape {uv.shape} and depth_m of shape {depth.shape} do not fit each other") from None
+    uv, depth = _paired(left_uv, depth_m)
     ray = rig.left.unproject(np.where(_inside(rig.left, uv)[..., None], uv, np.nan))
     z = np.where(ray[..., 2] > 0.0, ray[..., 2], np.nan)  # a fisheye's ray to the side or behind has no such depth
-    points = np.broadcast_to((ray / z[..., None]), (*shape, 3)) * depth[..., None]
+    points = ray / z[..., None] * depth[..., None]
     with np.errstate(invalid="ignore"):
         in_right = rig.right.project(points @ rig.R_right_left.T + rig.t_right_left_m)
     return np.where(_inside(rig.right, in_right)[..., None], points, np.nan)
@@ -257,6 +255,20 @@ def depth_table(
                 values.append(float(np.sqrt((known * known).mean())) if len(known) else float("nan"))
         rows.append(DepthSigma(float(depth), *values))
     return tuple(rows)
+
+
+def _paired(left_uv: ArrayLike, depth_m: ArrayLike) -> tuple[Array, Array]:
+    """Pixels (..., 2) and depths (...), broadcast against each other."""
+    uv, depth = np.asarray(left_uv, np.float64), np.asarray(depth_m, np.float64)
+    if uv.shape[-1:] != (2,):
+        raise UsageError(f"left_uv has shape {uv.shape}; it must be (..., 2) pixels")
+    if not (depth > 0.0).all():
+        raise UsageError(f"depth_m: {depth.min():g} m; depths must be > 0")
+    try:
+        shape = np.broadcast_shapes(uv.shape[:-1], depth.shape)
+    except ValueError:
+        raise UsageError(f"left_uv of shape {uv.shape} and depth_m of shape {depth.shape} do not fit each other") from None
+    return np.broadcast_to(uv, (*shape, 2)), np.broadcast_to(depth, shape)
 
 
 def _places(rig: StereoRig, depth_m: float) -> tuple[Array, Array]:

@@ -112,9 +112,11 @@ def next_poses(
         raise CalibrationError(
             "rig: it carries no covariance, so that no pose can be proposed; calibrate it again with `calib solve`"
         )
+    if all(pose is None for pose in fit.poses):
+        return ()
     rng = np.random.default_rng(seed)
     search = _Search(fit, np.asarray(suitable_depths_m(fit.rig) if depths_m is None else depths_m, np.float64).reshape(-1))
-    if not len(search.wanted):
+    if not search.wanted.any():  # nothing is seen at these depths, or nothing of the rig was estimated
         return ()
     places = _random_places(_CANDIDATES, rng)
     places, gained = search.information(places)

@@ -48,9 +48,15 @@ def pixel_pairs(rig: StereoRig, depth_m: float) -> tuple[Array, Array]:
     return uv, rig.right.project(points @ rig.R_right_left.T + rig.t_right_left_m)
 
 
-@pytest.mark.parametrize("name", RIGS)
+def plain() -> StereoRig:
+    """A rig of lenses without distortion."""
+    camera = Camera(640, 480, 500.0, 501.0, 320.0, 240.0, np.zeros(0))
+    return StereoRig(camera, camera, RIGS["normal"].R_right_left, RIGS["normal"].t_right_left_m)
+
+
+@pytest.mark.parametrize("name", [*RIGS, "plain"])
 def test_derivatives_are_those_of_perturbed_rigs(name: str) -> None:
-    rig = RIGS[name]
+    rig = plain() if name == "plain" else RIGS[name]
     depth = 12.0 * rig.baseline_m if name != "tele" else 4.0
     left_uv, right_uv = pixel_pairs(rig, depth)
     assert np.nanmax(np.abs(depth_of(rig, left_uv, right_uv) - depth)) < 1e-9
@@ -113,6 +119,10 @@ def test_unseen_places_are_nan_and_bad_arguments_refused() -> None:
     assert np.isnan(sigma[[0, 2]]).all()  # the right camera does not see the left edge at half a metre
     assert sigma[1] > 0.0
     assert depth_sigma(rig, places(rig)[None], np.array([1.0, 2.0])[:, None, None]).shape == (2, 3, 4)
+    x, y = np.meshgrid(np.arange(0.0, 1280.0, 8.0), np.arange(0.0, 960.0, 6.0))
+    whole = depth_sigma(rig, np.stack([x, y], -1), 2.0)  # more than one batch
+    assert whole.shape == (160, 160)
+    assert whole[80, 80] == pytest.approx(float(depth_sigma(rig, [640.0, 480.0], 2.0)))
     with pytest.raises(UsageError, match="must be > 0"):
         depth_sigma(rig, [[640.0, 480.0]], 0.0)
     with pytest.raises(UsageError, match=r"must be \(\.\.\., 2\)"):

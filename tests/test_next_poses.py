@@ -121,6 +121,8 @@ def test_it_stops_when_nothing_helps_and_is_the_same_each_time() -> None:
     assert isinstance(first, NextPose)
     assert first.words == second.words
     assert (first.R == second.R).all()
+    assert next_poses(replace(fit, poses=(None,) * len(fit.poses))) == ()
+    assert next_poses(fit, depths_m=[0.01]) == ()  # no camera sees what the other does, so near
     with pytest.raises(CalibrationError, match="no covariance"):
         next_poses(replace(fit, rig=replace(fit.rig, covariance=None)))
 
