@@ -17,7 +17,7 @@ ROOMS = {
     " rectification_checks rectification synthetic"
     " describe plots rig_picture residual_plots quality_plots report report_text report_page cli",
     "calib.rig_files": "parts storage native opencv middlebury kitti __init__",
-    "calib.finders": "found prepare saddle markers neighbours chessboard marked circles guess __init__",
+    "calib.finders": "found prepare fitting saddle markers neighbours chessboard marked discs circles guess __init__",
     "calib.board_drawing": "pattern raster paper page pdf svg png sheet __init__",
     "calib.synthetic": "texture scene render board rigs capture spoil demo __init__",
     "stereo": "maps drawing picture map_files encodings settings kernels memory workspace arena threads matcher_input"

@@ -77,7 +77,7 @@ def find_marked(grey: Image, target: Target, *, deadline: float | None = None, s
             seen_any = max(seen_any, count)
             if best is not None:
                 return _measure(grey, best, target, inverted)
-    if not late and _is_mirrored(flat, target):
+    if not late and not strict and _is_mirrored(flat, target):
         return Found(None, "mirrored: the board is found only after flipping the image", target)
     if seen_any:
         return Found(None, f"{NOTHING}: {seen_any} markers of {target.dictionary}, but not where the board has them", target)

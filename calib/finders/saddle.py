@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calib.finders.fitting import Limits, Patches, erf, fit, sigmas_px
 from calib.geometry import Array
 
 
@@ -49,21 +50,22 @@ class Clear:
         return np.asarray(np.clip(np.floor(reach.max(1)), 2, widest), np.int64)
 
 
-FLOOR_PX = 0.008
-"""what remains without noise: the model is not the lens"""
 _SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 26)
 _WIDEST_PX, _WIDEST_BLURRED_PX = 12, 26  # larger windows gain nothing, unless there is much blur ...
 _BLURRED_PX = 2.0  # ... of this standard deviation
 _SHARE, _NEXT_EDGE_PX = (0.5, 0.7), 4.0  # of the way to the next edge, which stays this far away where there is room
 _FARTHEST_MOVE, _WORST_SHARE, _UNFITTED_SHARE = 0.25, 0.15, 0.06  # of a square
 _OUTER_SHARE = 0.4  # beyond the outermost corners, for many boards end in half squares
-_ROUNDS = 12
-_DONE_PX, _DONE_LOG_BLUR = 2e-3, 0.03
 _PARAMETERS = 12  # p, angles, log blurs, m, g, c, then curvatures
 _CURVED_FROM = 6  # px of half window: in smaller ones no curvature can be seen
-_PRIOR_PIXELS = 20.0  # a corner's own residuals count against the common ones like its pixels against these
-_BLUR_PX = (0.25, 15.0)
-_MOST_ALIKE = 0.85
+BLUR_PX = (0.25, 15.0)
+_NONE = np.inf
+_LIMITS = Limits(
+    step=np.array([1.0, 1.0, 0.2, 0.2, 0.7, 0.7, *[_NONE] * 6]),
+    low=np.array([*[-_NONE] * 4, *np.log([BLUR_PX[0]] * 2), *[-_NONE] * 6]),
+    high=np.array([*[_NONE] * 4, *np.log([BLUR_PX[1]] * 2), *[_NONE] * 6]),
+    done=np.array([2e-3, 2e-3, _NONE, _NONE, 0.03, 0.03, *[_NONE] * 6]),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,12 +146,12 @@ def polished(grid: Array, image: NDArray[np.float32]) -> tuple[Array, Array, flo
         Width of the edges, 10 to 90 % of the step, px.
     """
     axes, uv = grid_axes(grid), grid.reshape(-1, 2)
-    fit = fit_saddles(image, uv, axes, grid_clear(grid))
+    seen = fit_saddles(image, uv, axes, grid_clear(grid))
     step = np.linalg.norm(axes, axis=-1).min(1)
-    good = np.isfinite(fit.sigma_px) & (np.linalg.norm(fit.uv - uv, axis=1) < np.maximum(_FARTHEST_MOVE * step, 1.5))
-    good &= fit.sigma_px < np.maximum(_WORST_SHARE * step, 1.0)
-    worst = np.maximum(_UNFITTED_SHARE * step, np.max(fit.sigma_px[good], initial=0.5))
-    return np.where(good[:, None], fit.uv, uv), np.where(good, fit.sigma_px, worst), edge_width_px(fit.blur_px[good])
+    good = np.isfinite(seen.sigma_px) & (np.linalg.norm(seen.uv - uv, axis=1) < np.maximum(_FARTHEST_MOVE * step, 1.5))
+    good &= seen.sigma_px < np.maximum(_WORST_SHARE * step, 1.0)
+    worst = np.maximum(_UNFITTED_SHARE * step, np.max(seen.sigma_px[good], initial=0.5))
+    return np.where(good[:, None], seen.uv, uv), np.where(good, seen.sigma_px, worst), edge_width_px(seen.blur_px[good])
 
 
 def edge_width_px(blur_px: Array) -> float:
@@ -170,11 +172,7 @@ def _fit_all(
         result = _fit(image, out[chosen], axes[chosen], int(size), clear[chosen], unsure_px)
         out[chosen], cov[chosen], blur[chosen], square[chosen], freedom[chosen], contrast[chosen] = result
     good = np.isfinite(square) & (freedom > 0)
-    common = float(np.median(square[good])) if good.any() else 1.0
-    # Rounding to whole grey levels is noise too, and images without any other show less of it than there is.
-    noise2 = (freedom * np.where(good, square, 0.0) + _PRIOR_PIXELS * common) / (freedom + _PRIOR_PIXELS)
-    variance = noise2 * np.trace(cov, axis1=1, axis2=2) / 2.0
-    sigma = np.where(good, np.sqrt(np.where(good, variance, 0.0) + FLOOR_PX**2), np.inf)
+    sigma = sigmas_px(cov, square, freedom)
     misfit = np.where(good, np.sqrt(np.where(good, square, 0.0)) / np.maximum(np.abs(contrast), 1e-30), np.inf)
     return Saddles(out, sigma, blur, misfit, contrast > 0.0)
 
@@ -184,104 +182,27 @@ def _fit(
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """One size of window: uv, covariance for noise 1, blur, mean square residual, degrees of freedom, contrast."""
     count, centre = len(uv), np.rint(uv)
-    dy, dx = (g.ravel().astype(np.float64) for g in np.mgrid[-size : size + 1, -size : size + 1])
-    x, y = (centre[:, :1] + dx).astype(np.int64), (centre[:, 1:] + dy).astype(np.int64)
-    height, width = image.shape
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    light = image[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)].astype(np.float64)
+    patch = Patches.of(image, centre, size)
+    light, dx, dy = patch.light, patch.dx, patch.dy
     start = uv - centre
     step = np.linalg.inv(axes.transpose(0, 2, 1))  # px -> steps along the axes
     offset = np.stack([dx - start[:, :1], dy - start[:, 1:]], -1)
     u, v = (np.einsum("nk,npk->np", step[:, i], offset) for i in (0, 1))
-    weight = (inside & clear.mask(u, v)).astype(np.float64)
-    used = weight.sum(1)
-    unknowns = _PARAMETERS if size >= _CURVED_FROM else _PARAMETERS - 2
-    mean = (light * weight).sum(1) / np.maximum(used, 1.0)
-    spread = np.sqrt((weight * (light - mean[:, None]) ** 2).sum(1) / np.maximum(used, 1.0))
-    angle = np.arctan2(axes[..., 1], axes[..., 0])  # of the edges
+    weight = (patch.inside & clear.mask(u, v)).astype(np.float64)
+    used = np.maximum(weight.sum(1), 1.0)
+    mean = (light * weight).sum(1) / used
+    spread = np.sqrt((weight * (light - mean[:, None]) ** 2).sum(1) / used)
     p = np.zeros((count, _PARAMETERS))
-    p[:, 0:2], p[:, 2:4], p[:, 6], p[:, 4:6] = start, angle, mean, np.log(max(1.0, unsure_px))
+    p[:, 0:2], p[:, 2:4], p[:, 6] = start, np.arctan2(axes[..., 1], axes[..., 0]), mean
+    p[:, 4:6] = np.log(max(1.0, unsure_px))
     sign = np.sign((weight * (light - mean[:, None]) * _product(p, dx, dy)).sum(1))
     p[:, 9] = np.where(sign == 0.0, 1.0, sign) * spread
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        p, normal, cost = _least_squares(p, light, weight, dx, dy, unknowns)
-        alike = _correlation((light - _model(p, dx, dy, unknowns)[0]) * weight, weight, 2 * size + 1)
-        cov = np.linalg.pinv(_scaled(normal)[0], hermitian=True)
-        scale = _scaled(normal)[1]
-        cov = cov[:, :2, :2] * scale[:, :2, None] * scale[:, None, :2]
-    freedom = used - unknowns
-    good = np.isfinite(p).all(1) & np.isfinite(cost) & (freedom > 0) & (np.abs(p[:, :2] - start).max(1) < max(2.0, 0.5 * size))
-    place = np.where(good[:, None], p[:, :2] + centre, uv)
-    cov = cov * ((1.0 + alike) / (1.0 - alike))[:, None, None]
-    square = np.where(good, cost / np.maximum(freedom, 1.0), np.nan)
-    blur = np.exp(p[:, 4:6]).mean(1)
-    return place, cov, np.where(good, blur, np.nan), square, np.where(good, freedom, 0.0), p[:, 9]
-
-
-def _correlation(residual: Array, weight: Array, side: int) -> Array:
-    """(N,) how alike the residuals of neighbouring pixels are, 0 ... 0.85.
-
-    Where something disturbs the model (a marker beside a blurred edge, compression), they are, and n pixels say less than n
-    independent ones: by (1 - r) / (1 + r) along a line of residuals that forget by a factor r from pixel to pixel. (Over an area
-    the square of that would hold for noise; for the small misfits of the model to the lens it is too much.)
-    """
-    r, w = residual.reshape(-1, side, side), weight.reshape(-1, side, side)
-    total, pairs, square = np.zeros(len(r)), np.zeros(len(r)), np.zeros(len(r))
-    for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[:, :, 1:], np.s_[:, :, :-1])):
-        both = w[a] * w[b]
-        total += (r[a] * r[b] * both).sum((1, 2))
-        square += (0.5 * (r[a] ** 2 + r[b] ** 2) * both).sum((1, 2))
-        pairs += both.sum((1, 2))
-    rho = np.nan_to_num(total / np.maximum(square, 1e-30)) - 2.0 / np.sqrt(np.maximum(pairs, 1.0))
-    return np.asarray(np.clip(rho, 0.0, _MOST_ALIKE))
-
-
-def _least_squares(p: Array, light: Array, weight: Array, dx: Array, dy: Array, unknowns: int) -> tuple[Array, Array, Array]:
-    """Levenberg and Marquardt, for all corners at once; those that have converged are left alone."""
-    p = p.copy()
-    count = len(p)
-    damping = np.full(count, 1e-3)
-    normal, cost = np.zeros((count, unknowns, unknowns)), np.full(count, np.inf)
-    gradient = np.zeros((count, unknowns))
-    active = np.arange(count)
-    trial = p.copy()
-    for _ in range(_ROUNDS):
-        model, jacobian = _model(trial[active], dx, dy, unknowns)
-        residual = (light[active] - model) * weight[active]
-        new = (residual**2).sum(1)
-        better = new <= cost[active]
-        won = active[better]
-        p[won], cost[won] = trial[won], new[better]
-        jacobian = jacobian[better] * weight[won][:, None]
-        normal[won] = jacobian @ jacobian.transpose(0, 2, 1)
-        gradient[won] = np.einsum("nkp,np->nk", jacobian, residual[better])
-        damping[active] = np.where(better, damping[active] * 0.2, damping[active] * 8.0)
-        matrix, scale = _scaled(normal[active])
-        matrix = matrix + damping[active][:, None, None] * np.eye(unknowns) + 1e-9 * np.eye(unknowns)
-        finite = np.asarray(np.isfinite(matrix).all((1, 2)))
-        matrix[~finite] = np.eye(unknowns)
-        step = np.linalg.solve(matrix, (np.nan_to_num(gradient[active]) * scale)[..., None])[..., 0] * scale
-        step[:, :2] = np.clip(step[:, :2], -1.0, 1.0)
-        step[:, 2:4] = np.clip(step[:, 2:4], -0.2, 0.2)
-        step[:, 4:6] = np.clip(step[:, 4:6], -0.7, 0.7)
-        trial[active] = p[active]
-        trial[active, :unknowns] += np.where(finite[:, None], step, 0.0)
-        trial[:, 4:6] = np.clip(trial[:, 4:6], *np.log(_BLUR_PX))
-        moving = np.abs(trial[active, :2] - p[active, :2]).max(1) > _DONE_PX
-        moving |= np.abs(trial[active, 4:6] - p[active, 4:6]).max(1) > _DONE_LOG_BLUR
-        moving |= ~better & (damping[active] < 1e6)
-        moving |= np.isinf(cost[active])
-        active = active[moving & finite]
-        if not len(active):
-            break
-    return p, normal, cost
-
-
-def _scaled(normal: Array) -> tuple[Array, Array]:
-    """Normal matrices with ones on their diagonals, and the factors (N, K) that made them so."""
-    diagonal = np.einsum("nkk->nk", normal)
-    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    return np.nan_to_num(normal * scale[:, :, None] * scale[:, None, :]), scale
+    unknowns = _PARAMETERS if size >= _CURVED_FROM else _PARAMETERS - 2
+    fits = fit(p, light, weight, lambda q: _model(q, dx, dy, unknowns), unknowns, _LIMITS, max(2.0, 0.5 * size))
+    good = np.isfinite(fits.square)
+    place = np.where(good[:, None], fits.p[:, :2] + centre, uv)
+    blur = np.where(good, np.exp(fits.p[:, 4:6]).mean(1), np.nan)
+    return place, fits.cov, blur, fits.square, fits.freedom, fits.p[:, 9]
 
 
 def _edges(p: Array, dx: Array, dy: Array) -> tuple[Array, Array, list[tuple[Any, ...]]]:
@@ -297,13 +218,13 @@ def _edges(p: Array, dx: Array, dy: Array) -> tuple[Array, Array, list[tuple[Any
 
 def _product(p: Array, dx: Array, dy: Array) -> Array:
     _, _, ((_, _, d1, _, w1), (_, _, d2, _, w2)) = _edges(p, dx, dy)
-    return np.asarray(_erf(d1 / w1)[0] * _erf(d2 / w2)[0])
+    return np.asarray(erf(d1 / w1)[0] * erf(d2 / w2)[0])
 
 
 def _model(p: Array, dx: Array, dy: Array, unknowns: int) -> tuple[Array, Array]:
     """Light (N, P) and its derivatives (N, K, P)."""
     rx, ry, edges = _edges(p, dx, dy)
-    steps = [_erf(d / w) for _, _, d, _, w in edges]
+    steps = [erf(d / w) for _, _, d, _, w in edges]
     contrast = p[:, 9, None]
     model = p[:, 6, None] + p[:, 7, None] * rx + p[:, 8, None] * ry + contrast * steps[0][0] * steps[1][0]
     jacobian = np.empty((len(p), unknowns, len(dx)))
@@ -321,11 +242,3 @@ def _model(p: Array, dx: Array, dy: Array, unknowns: int) -> tuple[Array, Array]
     jacobian[:, 6], jacobian[:, 7], jacobian[:, 8] = 1.0, rx, ry
     jacobian[:, 9] = steps[0][0] * steps[1][0]
     return model, jacobian
-
-
-def _erf(s: Array) -> tuple[Array, Array]:
-    """erf(s / sqrt 2) to 1.5e-7 (Abramowitz and Stegun 7.1.26) and its derivative."""
-    bell = np.exp(-0.5 * s * s)
-    t = 1.0 / (1.0 + (0.3275911 / np.sqrt(2.0)) * np.abs(s))
-    tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return np.copysign(1.0 - tail * bell, s), np.sqrt(2.0 / np.pi) * bell
