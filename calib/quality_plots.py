@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MAP_CELLS = (64, 48)
 _CURVE_POINTS = 13
 _MOST_COLOURS = 9
+_WIDEST_RANGE = 100.0  # of colours; larger values share the last one
 
 
 def depth_curve_figure(rig: StereoRig, *, matching_px: float = USUAL_DISPARITY_SIGMA_PX) -> "Figure":
@@ -125,6 +126,7 @@ def length_label(length_m: float) -> str:
 
 def _levels(low: float, high: float) -> list[float]:
     """Round steps that cover a range."""
+    high = min(high, _WIDEST_RANGE * low)
     if not high > low * (1.0 + 1e-9):
         high = low * 1.1 + 1e-12
     if high / max(low, 1e-12) > 8.0:  # wide ranges in 1, 2, 5

@@ -94,12 +94,12 @@ def _content(report: Mapping[str, Any]) -> dict[str, Any]:
         "title": target,
         "lead": f"{report['pairs_used']} of {len(report['pairs'])} pairs, {size} px, board {target}",
         "grade": grade,
-        "verdict": report["verdict"].removeprefix(f"{grade}: "),
-        "reasons": [reason["text"] for reason in report["reasons"]],
+        "verdict": _typeset(report["verdict"].removeprefix(f"{grade}: ")),
+        "reasons": [_typeset(reason["text"]) for reason in report["reasons"]],
         "faults": [_fault(fault) for fault in report["faults"] if fault["severity"] != "mention"],
         "mentions": [_fault(fault) for fault in report["faults"] if fault["severity"] == "mention"],
         "key_figures": _key_figures(report),
-        "notes": report["notes"],
+        "notes": [_typeset(note) for note in report["notes"]],
         "matching": f"{report['matching_sigma_px']:g}",
         "depths": [_depth(row) for row in report["depth"]],
         "next_poses": [f"{pose['words']} ({100.0 * pose['gain']:.0f} %)" for pose in report["next_poses"]],
@@ -124,6 +124,11 @@ def _content(report: Mapping[str, Any]) -> dict[str, Any]:
 def number(value: float | None, digits: int) -> str:
     """With so many digits after the point; a dash where unknown."""
     return "\u2014" if value is None else f"{value:.{digits}f}"
+
+
+def _typeset(text: str) -> str:
+    """Words made for a terminal, with the signs that a page can show."""
+    return text.replace("+-", _PLUS_MINUS)
 
 
 def _key_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -190,7 +195,7 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
     named = ", ".join(where[:6]) + (f" and {len(where) - 6} more" if len(where) > 6 else "")
     figures = [f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in fault["evidence"].items()]
     return {
-        **{key: fault[key] for key in ("name", "severity", "message", "advice")},
+        **{key: _typeset(fault[key]) for key in ("name", "severity", "message", "advice")},
         "evidence": ", ".join(figures),
         "where": named,
     }

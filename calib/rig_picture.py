@@ -20,6 +20,7 @@ _WIDTH, _HEIGHT = 72, 17
 _ASPECT = 2.0  # a character is about twice as high as wide
 _REACH = 0.8  # of the baseline: length of the rays drawn
 _SIDE_SHARE, _SIDE_DEG = 0.1, 2.0  # offset over baseline and tilt from which the view from the side tells something
+_WIDEST_SINE = 0.766
 _EYE_DEG = (38.0, 24.0)
 """turn and height of the eye in the 3-D drawing"""
 
@@ -29,7 +30,7 @@ class _CameraRays(NamedTuple):
     centre_m: Array
     axis: Array
     across: tuple[Array, Array]
-    """unit vectors of the views through the middles of the left and right image border; NaN where the lens does not reach"""
+    """unit vectors of the views through the middles of the left and right image border, or the end of what the lens sees"""
     down: tuple[Array, Array]
     corners: Array
     """(4, 3) unit vectors through the image's corners"""
@@ -59,9 +60,22 @@ def _rays(rig: StereoRig) -> list[_CameraRays]:
         pixels = [(0.0, middle_v), (right, middle_v), (middle_u, 0.0), (middle_u, bottom)]
         pixels += [(0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)]
         d = camera.unproject(pixels)
-        d = d / np.linalg.norm(d, axis=-1, keepdims=True) @ R.T
+        d /= np.linalg.norm(d, axis=-1, keepdims=True)
+        fold = min(camera.fold_angle_rad(), np.pi)  # where the lens sees less than its image holds, the view ends there
+        ends = [(-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0)]
+        rim = np.column_stack([np.sin(fold) * np.array(ends), np.full(4, np.cos(fold))])
+        d[:4] = np.where(np.isfinite(d[:4]), d[:4], rim)
+        d[4:] = _narrowed(d[4:], np.array(pixels[4:]) - (middle_u, middle_v))
+        d = d @ R.T
         cameras.append(_CameraRays(letter, centre, R[:, 2], (d[0], d[1]), (d[2], d[3]), d[4:]))
     return cameras
+
+
+def _narrowed(rays: Array, from_centre: Array) -> Array:
+    """Rays (N, 3) at most 50 degrees off the axis: no frame can be drawn around a wider view."""
+    azimuth = from_centre / np.linalg.norm(from_centre, axis=-1, keepdims=True)
+    edge = np.column_stack([_WIDEST_SINE * azimuth, np.full(len(rays), np.sqrt(1.0 - _WIDEST_SINE**2))])
+    return np.where((rays[:, 2] > edge[:, 2])[:, None], rays, edge)
 
 
 def _drawn(rig: StereoRig, cameras: Sequence[_CameraRays], *, across: int, up: int, above: bool) -> list[str]:
@@ -212,8 +226,7 @@ def _space(
         axes.plot(*flat(np.concatenate([quad, quad[:1]])).T, color=shade, lw=1.0)
     size = (0.35 if boards else 0.6) * reach
     for camera, tint in zip(cameras, plots.SIDES, strict=True):
-        corners = np.where(np.isfinite(camera.corners), camera.corners, camera.axis)
-        frame = camera.centre_m + size * corners / np.maximum(np.abs(corners @ camera.axis), 0.35)[:, None]
+        frame = camera.centre_m + size * camera.corners / (camera.corners @ camera.axis)[:, None]
         axes.plot(*flat(np.concatenate([frame, frame[:1]])).T, color=tint, lw=1.3)
         for corner in frame:
             axes.plot(*flat(np.array([camera.centre_m, corner])).T, color=tint, lw=1.0)
