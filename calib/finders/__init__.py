@@ -4,6 +4,7 @@
 """
 
 from calib.finders.chessboard import find_chessboard
+from calib.finders.circles import find_circles
 from calib.finders.found import Found
 from calib.finders.marked import find_marked
 from calib.images import Image, to_grey
@@ -35,7 +36,7 @@ def find_board(image: Image, target: Target, *, deadline: float | None = None, s
         return find_marked(grey, target, deadline=deadline, strict=strict)
     if target.kind == "chessboard":
         return find_chessboard(grey, target, deadline=deadline)
-    return Found(None, f"{target.kind}: not implemented", target)
+    return find_circles(grey, target, deadline=deadline)
 
 
 def other_board(image: Image, target: Target) -> str:
