@@ -28,7 +28,8 @@ class Residuals:
     error_px: Array
     """(K, 2) seen - predicted, px; NaN where the moment has no pose"""
     sigma_px: Array
-    """(K,) expected standard deviation along each axis as the detector states it; right up to `Fit.noise_scale`"""
+    """(K,) expected standard deviation along each axis: the detector's, and what it cannot know; right up to
+    `Fit.noise_scale`"""
     kept: Mask
     """(K,) False for corners left out of the solution"""
     reasons: NDArray[np.str_]

@@ -43,6 +43,8 @@ class Togetherness:
     """pairs to take apart, and why"""
     unsteady: float
     """the corners' noise with all pairs together over that of each camera alone; 1 for a rig that stood still"""
+    remaining: float
+    """the same without the pairs taken apart"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +122,7 @@ def contradictions(
         ratio = mean_scale(part, state) / alone
         first = first or ratio
         if len(together) <= least or ratio < (_UNSTEADY if len(apart) == len(far) else _STEADY):
-            return Togetherness(apart, first)
+            return Togetherness(apart, first, ratio)
         scatter = _own_gain(normal_equations(part, state), np.array(together), _motion_columns(part))
         worst = np.argsort(-scatter)[: max(1, min(len(together) // 10, len(together) - least))]
         apart = {**apart, **dict.fromkeys((together[i] for i in worst), _ANOTHER_MOMENT)}

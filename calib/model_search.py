@@ -23,6 +23,7 @@ AUTO = ("radtan4", "radtan5", "fisheye", "radtan8")
 """what "auto" tries, from the simplest to the most complex"""
 _SIMPLER = {"radtan5": "radtan4", "radtan8": "radtan5", "radtan12": "radtan8"}
 _AS_GOOD, _OUT_OF_THE_QUESTION = 1.1, 1.5  # errors over that of the best model, each camera alone
+_NO_RIG = 4.0  # times the error of each camera alone
 _BETTER = 0.99
 _MUCH_BETTER = 0.2
 _EXCHANGED = "the corners were listed column by column; rows and columns exchanged"
@@ -74,6 +75,14 @@ def find_fit(views: BoardViews, *, model: str, warp: str, progress: Callable[[st
     read = agree(pairs, views.target, _fits(monos[base]))
     mono = _reread_right(monos[base], read, views) if read.repaired else monos[base]
     togetherness = contradictions(read.pairs, views.target, mono, read.agreed, read.both, fit_warp=warp != "off")
+    if togetherness.remaining > _NO_RIG:
+        alone = max(single.fit.rms_px for single in mono)
+        raise CalibrationError(
+            f"no rig explains the pairs: together their corners miss by about {togetherness.remaining * alone:.1f} px, each camera"
+            f" alone by {alone:.2f} px ({togetherness.remaining:.1f} times, limit {_NO_RIG:g}), even without the"
+            f" {len(togetherness.apart)} pairs that contradict most. Was each pair taken at one moment, by the same two cameras,"
+            " and do the names pair up?"
+        )
     bows = {"auto": (False, True), "on": (True,), "off": (False,)}[warp]
     tried: list[Joint] = []
     waiting = sorted(monos, key=lambda name: name not in _worth_trying(monos))
@@ -142,7 +151,7 @@ def _each_model(
         if model not in solved:
             simpler = _SIMPLER.get(model)
             start = None
-            if simpler is not None:
+            if simpler is not None and explains(solve(simpler).fit):
                 start = np.zeros(4 + COEFFICIENTS[model])
                 known = solve(simpler).robust.state.intrinsics[0]
                 start[: len(known)] = known

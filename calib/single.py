@@ -28,6 +28,7 @@ _START_STEPS = 12
 _START_CAUCHY_PX = 10.0
 _BEST_STARTS = 2
 _LEAST_POINTS = 4
+_SYSTEMATIC_PX = 0.05  # what no detector can know of its corners: print, paper, light, lenses that are not quite their model's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +50,7 @@ def sight_of(model: str, views: Sequence[Detection | None], *, moments: Sequence
         np.concatenate([np.full(len(view.ids), m, np.int64) for m, view in seen]),
         np.concatenate([view.ids for _, view in seen]),
         np.concatenate([view.corners_uv for _, view in seen]),
-        np.concatenate([view.sigma_px for _, view in seen]),
+        np.hypot(np.concatenate([view.sigma_px for _, view in seen]), _SYSTEMATIC_PX),
     )
 
 
