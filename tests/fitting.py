@@ -3,10 +3,12 @@
 It starts at the truth, knows no outliers, and gives the `Fit` that a perfect solver would find.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from calib.corner_order import Pose
 from calib.covariance import RigCovariance, parameter_names
 from calib.fit import CameraFit, Fit, Residuals
 from calib.geometry import Array, rotation_from_vector
@@ -42,9 +44,9 @@ def fit_capture(capture: Capture, *, board_m: Array | None = None, iterations: i
     matrix = np.zeros((len(names), len(names)))
     matrix[np.ix_(free, free)] = np.linalg.inv(S[np.ix_(free, free)]) * noise**2
     rig = replace(rig, covariance=RigCovariance(names, 0.5 * (matrix + matrix.T)))
-    mono = tuple(
-        CameraFit(camera, side.rms_px(), tuple(poses), 0.0, 30.0, 1.0)
-        for camera, side in zip((rig.left, rig.right), sides, strict=True)
+    mono = (
+        CameraFit(rig.left, sides[0].rms_px(), tuple(poses), 0.0, 30.0, 1.0),
+        CameraFit(rig.right, sides[1].rms_px(), tuple(poses), 0.0, 30.0, 1.0),
     )
     model = "fisheye" if rig.left.model == "fisheye" else f"radtan{len(rig.left.distortion)}"
     return Fit(
@@ -68,7 +70,7 @@ def fit_capture(capture: Capture, *, board_m: Array | None = None, iterations: i
     )
 
 
-def information(rig: StereoRig, board: Array, poses: list, ids: Array | None = None) -> Array:
+def information(rig: StereoRig, board: Array, poses: Sequence[Pose]) -> Array:
     """Information (P, P) on the rig that whole boards in some poses give, per px^-2 of noise, their poses marginalised out."""
     total = np.zeros((parameter_count(rig),) * 2)
     for R, t in poses:
@@ -81,7 +83,9 @@ def information(rig: StereoRig, board: Array, poses: list, ids: Array | None = N
     return total
 
 
-def _normal_equations(rig, board, poses, capture):  # type: ignore[no-untyped-def]
+def _normal_equations(
+    rig: StereoRig, board: Array, poses: Sequence[Pose], capture: Capture
+) -> tuple[Array, Array, list[tuple[Array, Array]]]:
     count = parameter_count(rig)
     S, g, back = np.zeros((count, count)), np.zeros(count), []
     for (R, t), pair in zip(poses, capture.views.pairs, strict=True):
@@ -101,7 +105,7 @@ def _normal_equations(rig, board, poses, capture):  # type: ignore[no-untyped-de
     return S, g, back
 
 
-def _moved(pose, by_error, by_rig, step):  # type: ignore[no-untyped-def]
+def _moved(pose: Pose, by_error: Array, by_rig: Array, step: Array) -> Pose:
     (R, t), change = pose, by_error - by_rig @ step
     return rotation_from_vector(change[:3]) @ R, t + change[3:]
 
@@ -112,7 +116,7 @@ def _project(rig: StereoRig, side: int, points: Array) -> Array:
     return rig.right.project(points @ rig.R_right_left.T + rig.t_right_left_m)
 
 
-def _residuals(rig, side, board, poses, capture):  # type: ignore[no-untyped-def]
+def _residuals(rig: StereoRig, side: int, board: Array, poses: Sequence[Pose], capture: Capture) -> Residuals:
     moments, ids, seen_uv, errors = [], [], [], []
     for moment, ((R, t), pair) in enumerate(zip(poses, capture.views.pairs, strict=True)):
         seen = (pair.left, pair.right)[side]
@@ -122,14 +126,14 @@ def _residuals(rig, side, board, poses, capture):  # type: ignore[no-untyped-def
         ids.append(seen.ids)
         seen_uv.append(seen.corners_uv)
         errors.append(seen.corners_uv - _project(rig, side, board[seen.ids] @ R.T + t))
-    moment = np.concatenate(moments)
-    everything = np.ones(len(moment), np.bool_)
+    of_moment = np.concatenate(moments)
+    everything = np.ones(len(of_moment), np.bool_)
     return Residuals(
-        moment=moment,
+        moment=of_moment,
         ids=np.concatenate(ids),
         seen_uv=np.concatenate(seen_uv),
         error_px=np.concatenate(errors),
-        sigma_px=np.full(len(moment), 0.1),
+        sigma_px=np.full(len(of_moment), 0.1),
         kept=everything,
-        reasons=np.full(len(moment), ""),
+        reasons=np.full(len(of_moment), ""),
     )

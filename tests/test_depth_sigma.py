@@ -23,11 +23,11 @@ from calib.rig import StereoRig
 from calib.sensitivity import free_directions
 from calib.synthetic.capture import simulate
 from calib.synthetic.rigs import simulated_rigs
-from calib.target import parse_target
+from calib.target import Target
 from tests.fitting import fit_capture
 
 RIGS = simulated_rigs()
-BOARD = parse_target("chessboard:9x6:30mm")
+BOARD = Target("chessboard", 9, 6, 0.03)
 
 
 def places(rig: StereoRig) -> Array:

@@ -14,11 +14,11 @@ from calib.geometry import rotation_from_vector
 from calib.next_poses import NextPose, _random_places, _Search, _tilt, _where, next_poses
 from calib.synthetic.capture import simulate
 from calib.synthetic.rigs import simulated_rigs
-from calib.target import parse_target
+from calib.target import Target
 from tests.fitting import fit_capture, information
 
 RIGS = simulated_rigs()
-BOARD = parse_target("chessboard:9x6:30mm")
+BOARD = Target("chessboard", 9, 6, 0.03)
 START = 4
 NOISE_PX = 0.1
 
@@ -102,7 +102,7 @@ def test_both_cameras_see_the_whole_board(name: str) -> None:
 
 
 def test_boards_with_ids_may_reach_out_of_the_image() -> None:
-    board = parse_target("charuco:9x6:40mm:30mm:DICT_5X5_100")
+    board = Target("charuco", 9, 6, 0.04, 0.03, "DICT_5X5_100")
     fit = fit_capture(simulate(RIGS["normal"], board, 6, noise_px=NOISE_PX, seed=2))
     found = next_poses(fit)
     assert found

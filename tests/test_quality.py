@@ -8,16 +8,17 @@ import pytest
 from calib.coverage import coverage, diversity, fit_coverage
 from calib.depth_sigma import row_errors_px
 from calib.fit import Fit
+from calib.geometry import Array
 from calib.quality import judge
 from calib.residual_structure import structures
 from calib.residual_tables import corner_errors, view_errors
 from calib.synthetic.capture import Capture, bowed, simulate
 from calib.synthetic.rigs import simulated_rigs
-from calib.target import parse_target
+from calib.target import Target
 from tests.fitting import fit_capture
 
 RIGS = simulated_rigs()
-BOARD = parse_target("chessboard:9x6:30mm")
+BOARD = Target("chessboard", 9, 6, 0.03)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def fit(capture: Capture) -> Fit:
     return fit_capture(capture)
 
 
-def held_out_errors(fit: Fit) -> np.ndarray:
+def held_out_errors(fit: Fit) -> Array:
     return row_errors_px(fit.rig, fit.left.seen_uv, fit.right.seen_uv)
 
 
@@ -96,7 +97,7 @@ def test_a_bent_board_and_a_poor_lens_model_are_told_apart(capture: Capture) -> 
 
 
 def test_too_few_corners_say_nothing() -> None:
-    one = simulate(RIGS["normal"], parse_target("chessboard:4x3:60mm"), 1, seed=3)
+    one = simulate(RIGS["normal"], Target("chessboard", 4, 3, 0.06), 1, seed=3)
     truth = fit_capture(one, iterations=0)
     assert all(np.isnan(pattern.p_value) and not pattern.is_clear for pattern in structures(truth))
 
