@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 
 from calib.detection import BoardViews
 from calib.errors import CalibrationError, UsageError
+from calib.faults import diagnose
+from calib.faults_kinds import Fault
 from calib.fit import Fit
 from calib.geometry import Array
 from calib.lens import check_model
 from calib.model_choice import Candidate
 from calib.model_search import find_fit
+from calib.next_poses import NextPose, next_poses
 from calib.quality import Quality, judge
 from calib.rig import StereoRig
 
@@ -34,6 +37,10 @@ class SolveResult:
     """(K,) the same, all corners"""
     folds: int
     quality: Quality
+    faults: tuple[Fault, ...]
+    """what is wrong with the capture, the worst first; the last ones are those that no picture shows"""
+    next_poses: tuple[NextPose, ...]
+    """where to hold the board next"""
     notes: tuple[str, ...]
     """what a user should know"""
 
@@ -94,7 +101,12 @@ def solve_rig(
     if warp not in WARPS:
         raise UsageError(f"warp is {warp!r}; it must be one of {', '.join(WARPS)}")
     _check_counts(views)
-    found = find_fit(views, model=model, warp=warp, progress=progress or (lambda _: None))
+    tell = progress or (lambda _: None)
+    try:
+        found = find_fit(views, model=model, warp=warp, progress=tell)
+    except CalibrationError as error:
+        tell("what is wrong")
+        raise CalibrationError(_explained(str(error), diagnose(views, model=model))) from error
     fit = found.fit
     provenance = {
         "tool": "calib solve",
@@ -106,8 +118,22 @@ def solve_rig(
     fit = replace(fit, rig=replace(fit.rig, provenance=provenance))
     rows = found.held_out_rows_px
     notes = (*views.notes, *([found.doubt] if found.doubt else []))
+    tell("quality")
     quality = judge(fit, rows if len(rows) else None, folds=found.folds)
-    return SolveResult(fit, found.candidates, rows, found.held_out_rows_all_px, found.folds, quality, notes)
+    tell("faults")
+    faults = diagnose(views, fit, model=model)
+    tell("next poses")
+    poses = next_poses(fit)
+    every = found.held_out_rows_all_px
+    return SolveResult(fit, found.candidates, rows, every, found.folds, quality, faults, poses, notes)
+
+
+def _explained(problem: str, faults: tuple[Fault, ...]) -> str:
+    """The error of a solution that failed, with its most likely cause first."""
+    causes = [fault for fault in faults if fault.severity in ("refused", "warning")]
+    if not causes:
+        return problem
+    return f"{causes[0].message}; {causes[0].advice} ({problem})"
 
 
 def _is_used(fit: Fit, pair: int) -> bool:
