@@ -150,7 +150,7 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         "pairs_used": sum(pair["used"] for pair in pairs),
         "pairs": pairs,
         "candidates": result.candidates,
-        "faults": [fault_row(fault, fit.names) for fault in getattr(result, "faults", ())],
+        "faults": [fault_row(fault, fit.names) for fault in result.faults],
         "coverage": {
             "left": _coverage(quality.coverage_left),
             "right": _coverage(quality.coverage_right),
@@ -160,7 +160,7 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         "structure": quality.structures,
         "depth": quality.depth,
         "matching_sigma_px": quality.sigma_disparity_px,
-        "next_poses": [_pose(pose) for pose in getattr(result, "next_poses", ())],
+        "next_poses": [_pose(pose) for pose in result.next_poses],
         "parameters": parameters(fit),
         "notes": result.notes,
         "options": {} if record is None else record.options,

@@ -72,9 +72,8 @@ def _figures(result: SolveResult) -> dict[str, str]:
     if quality.depth:
         drawings["depth_curve"] = lambda: quality_plots.depth_curve_figure(fit.rig, matching_px=quality.sigma_disparity_px)
         drawings["depth_map"] = lambda: quality_plots.depth_map_figure(fit.rig, quality.reference_m)
-    poses = getattr(result, "next_poses", ())
-    if poses:
-        drawings["next_poses"] = lambda: quality_plots.next_poses_figure(fit.rig, poses)
+    if result.next_poses:
+        drawings["next_poses"] = lambda: quality_plots.next_poses_figure(fit.rig, result.next_poses)
     with plots.style():
         return {name: plots.svg(draw(), prefix=f"{name}-") for name, draw in drawings.items()}
 
@@ -102,7 +101,7 @@ def _content(report: Mapping[str, Any]) -> dict[str, Any]:
         "notes": [_typeset(note) for note in report["notes"]],
         "matching": f"{report['matching_sigma_px']:g}",
         "depths": [_depth(row) for row in report["depth"]],
-        "next_poses": [f"{pose['words']} ({100.0 * pose['gain']:.0f} %)" for pose in report["next_poses"]],
+        "next_poses": [f"{pose['words']} (\u2212{100.0 * pose['gain']:.0f} %)" for pose in report["next_poses"]],
         "coverage": _coverage(report["coverage"]),
         "pairs": pairs[:_MOST_PAIRS],
         "pairs_hidden": max(0, len(pairs) - _MOST_PAIRS),
