@@ -6,11 +6,12 @@
 from calib.finders.chessboard import find_chessboard
 from calib.finders.circles import find_circles
 from calib.finders.found import Found
+from calib.finders.guess import guess_target
 from calib.finders.marked import find_marked
 from calib.images import Image, to_grey
 from calib.target import Target
 
-__all__ = ["Found", "find_board", "other_board"]
+__all__ = ["Found", "find_board", "guess_target", "other_board"]
 
 
 def find_board(image: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:

@@ -79,18 +79,18 @@ def _attempts(grey: Image, target: Target, deadline: float | None) -> Iterator[t
     for suffix, times in (("", 1.0), ("-inverted", 1.0), ("-x2", 2.0), ("-half", 0.5)):
         inverted = suffix == "-inverted"
         image, scale = resized(255 - flat if inverted else flat, times * working_scale(grey))
+        detector = blob_detector(max(image.shape) / max(target.columns, target.rows))
         for flags in (kind, kind | cv2.CALIB_CB_CLUSTERING):
             if is_late(deadline):
                 return
-            found, uv = cv2.findCirclesGrid(image, size, flags=flags, blobDetector=_blobs(image, target))
+            found, uv = cv2.findCirclesGrid(image, size, flags=flags, blobDetector=detector)
             if found and np.size(uv) == 2 * target.corner_count:
                 clustered = "-clustering" if flags & cv2.CALIB_CB_CLUSTERING else ""
                 yield f"{target.kind}{clustered}{suffix}", full_size(uv, scale), inverted
 
 
-def _blobs(image: Image, target: Target) -> cv2.SimpleBlobDetector:
-    """A detector of dark discs as large as they can be where the whole board is in the image."""
-    most = max(image.shape) / max(target.columns, target.rows)
+def blob_detector(most: float) -> cv2.SimpleBlobDetector:
+    """A detector of dark discs of diameters up to `most` px."""
     settings = cv2.SimpleBlobDetector.Params()
     settings.filterByArea, settings.minArea, settings.maxArea = True, np.pi * _LEAST_RADIUS_PX**2, max(most**2, 100.0)
     settings.filterByCircularity, settings.minCircularity = True, 0.6

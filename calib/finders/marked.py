@@ -73,7 +73,7 @@ def find_marked(grey: Image, target: Target, *, deadline: float | None = None, s
             if late := is_late(deadline):
                 break
             image = 255 - flat if inverted else flat
-            best, count = _understand(image, target, others)
+            best, count = _understand(image, layouts(target)[:1] if strict else layouts(target), others)
             seen_any = max(seen_any, count)
             if best is not None:
                 return _measure(grey, best, target, inverted)
@@ -112,8 +112,9 @@ def layouts(target: Target) -> list[Target]:
     return sorted([*plain, *flips], key=lambda board: board.columns != target.columns or board.rows != target.rows)
 
 
-def _understand(image: Image, target: Target, others: bool) -> tuple[_Reading | None, int]:
-    """The board that explains the markers best, and how many markers of the given dictionary there are."""
+def _understand(image: Image, boards: list[Target], others: bool) -> tuple[_Reading | None, int]:
+    """That of the boards which explains the markers best, and how many markers of the given dictionary there are."""
+    target = boards[0]
     names = [target.dictionary]
     if others:
         names = list(_TAGS) if target.kind == "aprilgrid" else families()
@@ -121,7 +122,7 @@ def _understand(image: Image, target: Target, others: bool) -> tuple[_Reading | 
     for border in (APRILGRID_BORDER, 1) if target.kind == "aprilgrid" else (1,):
         for name, seen in zip(names, find_markers(image, names, border=border), strict=True):
             count = max(count, len(seen.ids) if not others else 0)
-            readings += list(_explained(target, name, seen, border))
+            readings += list(_explained(boards, name, seen, border))
         if readings:
             break
     best = max(readings, key=lambda r: r.friends - r.foes, default=None)
@@ -131,11 +132,11 @@ def _understand(image: Image, target: Target, others: bool) -> tuple[_Reading | 
     return (given[0] if given else best), count
 
 
-def _explained(target: Target, name: str, seen: Markers, border: int) -> Iterator[_Reading]:
+def _explained(boards: list[Target], name: str, seen: Markers, border: int) -> Iterator[_Reading]:
     """The layouts that agree with markers of a dictionary."""
     if len(seen.ids) < 2:
         return
-    for board in layouts(target):
+    for board in boards:
         try:
             other = board if _same(name, board.dictionary) else replace(board, dictionary=_named(name, board))
         except UsageError:
@@ -156,7 +157,7 @@ def _named(name: str, board: Target) -> str:
 
 def _is_mirrored(flat: Image, target: Target) -> bool:
     mirrored = np.ascontiguousarray(flat[:, ::-1])
-    return any(_understand(image, target, False)[0] is not None for image in (mirrored, 255 - mirrored))
+    return any(_understand(image, layouts(target), False)[0] is not None for image in (mirrored, 255 - mirrored))
 
 
 def _measure(grey: Image, best: _Reading, asked: Target, inverted: bool) -> Found:

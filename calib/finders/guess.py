@@ -1,0 +1,263 @@
+"""Which board do the images show? Kind, counts and dictionary from the images; the size of a square must be known."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.errors import InputError, UsageError
+from calib.finders.chessboard import guess_chessboard
+from calib.finders.circles import blob_detector, find_circles
+from calib.finders.marked import find_marked
+from calib.finders.markers import Markers, apply_homographies, families, find_markers, homographies, smallest_of_family
+from calib.finders.prepare import eight_bit, resized, working_scale
+from calib.geometry import Array
+from calib.images import Image, to_grey
+from calib.target import APRILGRID_BORDER, Target
+
+_LEAST_MARKERS = 4
+_UNIT = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) - 0.5
+_MOST_RATIO = 3.0  # pitch of the markers, in markers
+_LATTICE = 0.2  # of a step: how far a neighbour may be from its place
+_MOST_IMAGES_WITH_CIRCLES = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lattice:
+    """Markers of one image on the lattice in which they were printed."""
+
+    ids: NDArray[np.int64]
+    column: NDArray[np.int64]
+    row: NDArray[np.int64]
+    is_charuco: bool
+    ratio: float
+    """square (charuco) or pitch (aprilgrid) in sides of a marker"""
+
+
+def guess_target(images: Sequence[Image], square_m: float) -> Target:
+    """The board that images show.
+
+    Markers tell ChArUco boards and AprilGrids: their places give the columns, their greatest number the rows, provided that the
+    last row is seen in one image at least. The size of a ChArUco's markers, which the corners do not depend on, is measured and
+    rounded. Chessboards are found by their corners, seen whole; grids of circles by the number of circles in an image.
+
+    Parameters
+    ----------
+    images : sequence of (H, W) or (H, W, 3) arrays
+    square_m : float
+        Side of one square, distance of circles (acircles: of rows), side of a tag (aprilgrid), metres.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    InputError
+        No kind of board explains the images.
+    """
+    greys = [to_grey(image) for image in images]
+    flats = [eight_bit(grey) for grey in greys]
+    target = _marked(greys, flats, square_m) or _chessboard(images, square_m) or _circles(greys, flats, square_m)
+    if target is None:
+        raise InputError(
+            f"no board could be made out in the first {len(images)} images; say what it is, e.g. --target chessboard:9x6:25mm, or"
+            " put images first that show all of it, sharp and large"
+        )
+    return target
+
+
+def _marked(greys: Sequence[Image], flats: Sequence[Image], square_m: float) -> Target | None:
+    """A ChArUco or AprilGrid that is then found in an image indeed."""
+    seen: dict[tuple[str, int, bool], list[_Lattice]] = {}
+    tags = [name for name in families() if "APRILTAG" in name]
+    for flat in flats:
+        for inverted in (False, True):
+            image = 255 - flat if inverted else flat
+            for border, names in ((1, families()), (APRILGRID_BORDER, tags)):
+                for name, found in zip(names, find_markers(image, names, border=border), strict=True):
+                    lattice = _lattice(found) if len(found.ids) >= _LEAST_MARKERS else None
+                    if lattice is not None:
+                        seen.setdefault((name, border, lattice.is_charuco), []).append(lattice)
+            if seen:
+                break
+    ranked = sorted(seen.items(), key=lambda item: -sum(len(lattice.ids) for lattice in item[1]))
+    for (name, _, is_charuco), lattices in ranked:
+        for target in (_charuco if is_charuco else _aprilgrid)(name, lattices, square_m):
+            if any(find_marked(grey, target, strict=True).detection is not None for grey in greys):
+                return target
+    return None
+
+
+def _lattice(seen: Markers) -> _Lattice | None:
+    """Rows and columns of markers from where each one sees its nearest neighbours; those that join no one are left out."""
+    count = len(seen.ids)
+    H = homographies(np.broadcast_to(_UNIT, (count, 4, 2)), seen.corners_uv)
+    middle = seen.corners_uv.mean(1)
+    back = np.linalg.inv(H)
+    offset = apply_homographies(back, np.broadcast_to(middle, (count, count, 2)))  # [m, n]: n seen from m, in markers
+    distance = np.linalg.norm(offset, axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    distance = np.nan_to_num(distance, nan=np.inf)
+    nearest = distance.argmin(1)
+    step = offset[np.arange(count), nearest]
+    good = np.isfinite(distance.min(1)) & (distance.min(1) < _MOST_RATIO * np.sqrt(2.0))
+    if good.sum() < _LEAST_MARKERS:
+        return None
+    small, large = np.sort(np.abs(step[good]), axis=1).T
+    is_charuco = bool(np.median(small / large) > 0.5)
+    ratio = float(np.median(np.concatenate([small, large]) if is_charuco else large))
+    if not 1.02 < ratio < _MOST_RATIO:
+        return None
+    place = np.round(offset / ratio)
+    stray = np.abs(offset / ratio - place).max(-1)
+    near = np.abs(place).max(-1) == 1
+    near &= (np.abs(place).min(-1) == 1) if is_charuco else (np.abs(place).sum(-1) == 1)
+    links = near & (stray < _LATTICE)
+    links &= links.T & (place == -place.transpose(1, 0, 2)).all(-1)
+    spots = _connected(links, place)
+    if len(spots) < _LEAST_MARKERS:
+        return None
+    chosen = np.array(sorted(spots))
+    at = np.array([spots[m] for m in chosen])
+    return _Lattice(seen.ids[chosen], at[:, 0], at[:, 1], is_charuco, ratio)
+
+
+def _connected(links: NDArray[np.bool_], place: Array) -> dict[int, tuple[int, int]]:
+    """(column, row) of the markers of the largest connected part, from an arbitrary origin."""
+    largest: dict[int, tuple[int, int]] = {}
+    left = set(range(len(links)))
+    while left:
+        first = left.pop()
+        spots, todo = {first: (0, 0)}, [first]
+        while todo:
+            m = todo.pop()
+            for n in np.flatnonzero(links[m]):
+                if int(n) not in spots:
+                    spots[int(n)] = (spots[m][0] + int(place[m, n, 0]), spots[m][1] + int(place[m, n, 1]))
+                    todo.append(int(n))
+        left -= set(spots)
+        if len(spots) > len(largest):
+            largest = spots
+    return largest
+
+
+def _charuco(name: str, lattices: Sequence[_Lattice], square_m: float) -> Iterator[Target]:
+    """Boards whose numbering explains the markers, the best first."""
+    last = max(int(_trusted(lattice.ids).max()) for lattice in lattices)
+    ratio = float(np.median([lattice.ratio for lattice in lattices]))
+    ranked = []
+    for columns in range(3, 2 * last + 4):
+        for first_white in (False, True):  # whether the top left square is white, with a marker
+            n = np.arange(2 * (last + 2) + columns)
+            row, column = np.divmod(np.arange(len(n) * 2), columns)
+            white = (row + column + first_white) % 2 == 1
+            row, column = row[white], column[white]
+            votes = sum(_votes(lattice, column, row) for lattice in lattices)
+            rows = int(row[last]) + 1
+            if first_white and rows % 2:
+                rows += 1  # the old layout differs only where the count of rows is even
+            ranked.append((votes, -columns, columns, max(rows, 3), first_white))
+    for votes, _, columns, rows, first_white in sorted(ranked, reverse=True)[:3]:
+        if votes < _LEAST_MARKERS:
+            return
+        try:
+            yield Target(
+                "charuco",
+                columns,
+                rows,
+                square_m,
+                _rounded(square_m / ratio),
+                smallest_of_family(name, columns * rows // 2),
+                legacy=first_white,
+            )
+        except UsageError:
+            continue
+
+
+def _aprilgrid(name: str, lattices: Sequence[_Lattice], square_m: float) -> Iterator[Target]:
+    """AprilGrids whose numbering explains the tags; there numbers run to the right and up, and tags stand on their heads."""
+    if "APRILTAG" not in name:
+        return
+    last = max(int(_trusted(lattice.ids).max()) for lattice in lattices)
+    ratio = float(np.median([lattice.ratio for lattice in lattices]))
+    gap = ratio - 1.0
+    gap = round(gap / 0.05) * 0.05 if abs(gap - round(gap / 0.05) * 0.05) < 0.012 else round(gap, 2)
+    ranked = []
+    for columns in range(1, last + 2):
+        row, column = np.divmod(np.arange(last + 1), columns)
+        ranked.append((sum(_votes(lattice, -column, row) for lattice in lattices), -columns, columns))
+    for votes, _, columns in sorted(ranked, reverse=True)[:2]:
+        if votes < _LEAST_MARKERS:
+            return
+        rows = last // columns + 1
+        try:
+            yield Target("aprilgrid", columns, rows, square_m * (1.0 + gap), square_m, name)
+        except UsageError:
+            continue
+
+
+def _trusted(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers without those that lie far from all others."""
+    limit = 3 * np.median(ids) + 10
+    return ids[ids <= limit]
+
+
+def _votes(lattice: _Lattice, column: NDArray[np.int64], row: NDArray[np.int64]) -> int:
+    """How many markers lie, up to one common shift, where a numbering has them."""
+    known = lattice.ids < len(column)
+    ids = lattice.ids[known]
+    if not len(ids):
+        return 0
+    shifts = zip(lattice.column[known] - column[ids], lattice.row[known] - row[ids], strict=True)
+    return Counter((int(a), int(b)) for a, b in shifts).most_common(1)[0][1]
+
+
+def _rounded(length_m: float) -> float:
+    """To half a millimetre, or for small markers to two digits."""
+    step = 5e-4 if length_m > 0.01 else 1e-4
+    return round(round(length_m / step) * step, 7)
+
+
+def _chessboard(images: Sequence[Image], square_m: float) -> Target | None:
+    counts = Counter(size for image in images if (size := guess_chessboard(image)) is not None)
+    if not counts:
+        return None
+    (columns, rows), _ = counts.most_common(1)[0]
+    return Target("chessboard", columns, rows, square_m)
+
+
+def _circles(greys: Sequence[Image], flats: Sequence[Image], square_m: float) -> Target | None:
+    """A grid whose product of columns and rows is the number of equal blobs in an image."""
+    tried = 0
+    for grey, flat in zip(greys, flats, strict=True):
+        small, _ = resized(flat, working_scale(flat))
+        for image in (small, 255 - small):
+            blobs = blob_detector(max(image.shape) / 3.0).detect(image)
+            sizes = np.array([blob.size for blob in blobs])
+            alike = sizes[(sizes > 0.4 * np.median(sizes)) & (sizes < 2.5 * np.median(sizes))] if len(sizes) else sizes
+            if not 9 <= len(alike) <= 2000:
+                continue
+            tried += 1
+            for kind, columns, rows in _products(len(alike)):
+                target = Target(kind, columns, rows, square_m)
+                flags = cv2.CALIB_CB_SYMMETRIC_GRID if kind == "circles" else cv2.CALIB_CB_ASYMMETRIC_GRID
+                detector = blob_detector(max(image.shape) / 3.0)
+                found, _ = cv2.findCirclesGrid(image, (columns, rows), flags=flags, blobDetector=detector)
+                if found and find_circles(grey, target).detection is not None:
+                    return target
+            if tried >= _MOST_IMAGES_WITH_CIRCLES:
+                return None
+    return None
+
+
+def _products(count: int) -> Iterator[tuple[str, int, int]]:
+    """Grids of so many circles, the squarest first."""
+    pairs = [(count // rows, rows) for rows in range(int(count**0.5), 2, -1) if count % rows == 0]
+    yield from (("circles", a, b) for a, b in pairs)
+    for a, b in pairs + [(count // 2, 2)] * (count % 2 == 0):
+        yield "acircles", b, a
+        yield "acircles", a, b
