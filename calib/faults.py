@@ -7,10 +7,13 @@ the other camera cannot spoil them; pairs by the motion between the cameras that
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from calib import faults_told as told
+from calib.bundle import Board
 from calib.detection import BoardViews, Detection
+from calib.errors import CalibrationError
 from calib.faults_capture import (
     declared_scale,
     detections,
@@ -26,6 +29,7 @@ from calib.faults_kinds import Fault, ranked
 from calib.faults_motion import Fine, Rough, explain, fine_motion, rough_motion
 from calib.fit import CameraFit, Fit
 from calib.geometry import Array
+from calib.single import solve_camera
 
 __all__ = ["Fault", "diagnose"]
 
@@ -33,10 +37,12 @@ Sides = tuple[Side | None, Side | None]
 
 SIDES = ("left", "right")
 
+_MODELS = ("radtan5", "fisheye")  # a pinhole unless a fisheye is much better
+_MUCH_BETTER = 0.7
 _LEAST_PAIRS, _GOOD_PAIRS = 5, 10
 _LOW_TILT_DEG = 8.0
-_PATTERN_SHARE, _PATTERN_PX = 0.15, 0.05
-_PARITY_SHARE, _PARITY_SIGMAS = 0.15, 10.0
+_PATTERN_SHARE, _PATTERN_PX = 0.15, 0.15
+_PARITY_SHARE, _PARITY_SIGMAS, _PARITY_PX = 0.15, 10.0, 0.3
 _BLUR_PX = 4.5
 _BOW_SHARE = 1e-3  # of the board's longer side
 _UNSTEADY, _UNSTEADY_RATIO = 2.5, 1.15  # chi square per degree of freedom; joint error over single error
@@ -44,7 +50,11 @@ _PAIR_CHI2 = 40.0  # of 6 degrees of freedom: 5e-7 by chance
 
 
 def diagnose(
-    views: BoardViews, fit: Fit | None = None, *, mono: tuple[CameraFit | None, CameraFit | None] | None = None
+    views: BoardViews,
+    fit: Fit | None = None,
+    *,
+    mono: tuple[CameraFit | None, CameraFit | None] | None = None,
+    model: str = "auto",
 ) -> tuple[Fault, ...]:
     """Name what is wrong with a capture.
 
@@ -55,7 +65,9 @@ def diagnose(
     fit : Fit, optional
         What the solver made of it; None where it failed.
     mono : two CameraFit or None, optional
-        Each camera alone, as far as solved; default: those of the fit.
+        Each camera alone, as far as solved; default: those of the fit, or solved here where there is none.
+    model : str
+        The lens model that was asked for; for solving here.
 
     Returns
     -------
@@ -63,16 +75,40 @@ def diagnose(
         Most harmful and most certain first. The last ones are the two faults that no picture shows, a constant lag between the
         cameras and a wrong size of the squares, each with the check that would reveal it.
     """
-    alone = mono if mono is not None else (fit.mono if fit is not None else (None, None))
     found = _of_capture(views, fit)
     names = {fault.name for fault in found}
-    hopeless = names & {"mirrored-images", "board-not-found", "wrong-dictionary"}
-    if not hopeless and not ("rows-columns-swapped" in names and fit is None):  # else the lenses were fitted to nonsense
-        sides = _sides(_by_rows(views) if "rows-columns-swapped" in names else views, fit, alone)
+    if not names & {"mirrored-images", "board-not-found", "identical-images"}:
+        read = _by_rows(views) if any(exchanged_share(detections(views, k), views.target) > 0.5 for k in (0, 1)) else views
+        if fit is not None:
+            mono = fit.mono
+        elif mono is None or read is not views:  # lenses fitted to corners in disorder tell nothing
+            mono = _alone(read, model)
+        sides = _sides(read, mono)
         found += _of_sides(views, sides, fit)
         if not {fault.name for fault in found} & {"wrong-resolution", "mixed-resolutions"}:
             found += _of_pairs(views, sides, fit, {fault.name for fault in found})
     return ranked(found + told.invisible(views.target))
+
+
+def _alone(views: BoardViews, model: str) -> tuple[CameraFit | None, CameraFit | None]:
+    """Each camera alone, whatever comes of it; None where nothing does."""
+    found: list[CameraFit | None] = []
+    flat = views.target.object_points()
+    for number, size in enumerate((views.left_size, views.right_size)):
+        best: CameraFit | None = None
+        seen = detections(views, number)
+        for name in _MODELS if model == "auto" else (model,):
+            try:
+                single = solve_camera(Board(flat), seen, size, name).fit
+            except (CalibrationError, np.linalg.LinAlgError, cv2.error):
+                continue
+            if best is None or single.rms_px < _MUCH_BETTER * best.rms_px:
+                best = single
+            side = side_of(single.camera, flat, seen, single.poses)
+            if side is not None and lens_pattern(side)[0] < _PATTERN_SHARE:
+                break  # this lens is what the model says
+        found.append(best)
+    return found[0], found[1]
 
 
 def _grave(fit: Fit | None) -> str:
@@ -103,20 +139,20 @@ def _of_capture(views: BoardViews, fit: Fit | None) -> list[Fault]:
     if exchanged[0]:
         found.append(told.exchanged(*exchanged, views.target, fit is not None))
     same = duplicate_pairs(views)
-    return found + ([told.duplicates(views, same)] if same else [])
+    found += [told.duplicates(views, same)] if same else []
+    names = {fault.name for fault in found}
+    return found + [fault for fault in told.noted(views) if fault.name not in names]
 
 
-def _sides(views: BoardViews, fit: Fit | None, mono: tuple[CameraFit | None, CameraFit | None]) -> Sides:
-    """Each camera's own evidence; of the flat and the fitted board the one that explains more."""
-    boards = [views.target.object_points()] + ([fit.board_m] if fit is not None and np.any(fit.warp_m) else [])
+def _sides(views: BoardViews, mono: tuple[CameraFit | None, CameraFit | None]) -> Sides:
+    """Each camera's own evidence, for a flat board."""
     sides: list[Side | None] = []
     for number, alone in enumerate(mono):
-        options: list[Side] = []
+        side = None
         if alone is not None:
             poses = (list(alone.poses) + [None] * len(views.pairs))[: len(views.pairs)]
-            made = (side_of(alone.camera, board, detections(views, number), poses) for board in boards)
-            options = [side for side in made if side is not None]
-        sides.append(min(options, key=lambda side: side.noise_px) if options else None)
+            side = side_of(alone.camera, views.target.object_points(), detections(views, number), poses)
+        sides.append(side)
     return sides[0], sides[1]
 
 
@@ -147,7 +183,7 @@ def _of_sides(views: BoardViews, sides: Sides, fit: Fit | None) -> list[Fault]:
             return [*found, told.lens(name, kind, share, size_px)]
     for name, side in bowed:
         share, sigmas, size_px = parity_pattern(side, views.target)
-        if share > _PARITY_SHARE and sigmas > _PARITY_SIGMAS:
+        if share > _PARITY_SHARE and sigmas > _PARITY_SIGMAS and size_px > _PARITY_PX:
             return [*found, told.parity(name, share, sigmas, size_px)]
     return found + _bent(views, judged, bowed, fit) + _local(views, bowed)
 

@@ -10,7 +10,8 @@ from calib.geometry import Array
 from calib.target import Target
 
 _CELLS = np.array([8, 6])
-ROW_LIMIT = 40.0  # chi square of 2 degrees of freedom: 2e-9 by chance, and a few thousand rows are tried
+ROW_LIMIT = 80.0  # chi square of 2 degrees of freedom; noise stays below 25, errors of lens and detector below 50
+_ROW_SIGMAS = 4.0  # least shift, in units of the corners' noise
 _ROW_REST = 1.7  # what may remain in that view, per degree of freedom
 _NEIGHBOURS_SIGMAS, _LEAST_NEIGHBOURS = 6.0, 4
 
@@ -100,7 +101,8 @@ def shifted_rows(side: Side, target: Target) -> list[Row]:
             shift = inverse_of(weight[here, here]) @ g[here]
             gain = float(g[here] @ shift)
             rest = (total - gain) / max(2 * len(view.ids) - 8, 1)
-            if gain > ROW_LIMIT * noise2 and rest < _ROW_REST * noise2 and (best is None or gain > best.chi2 * noise2):
+            is_far = float(np.linalg.norm(shift)) > _ROW_SIGMAS * side.noise_px
+            if is_far and gain > ROW_LIMIT * noise2 and rest < _ROW_REST * noise2 and (best is None or gain > best.chi2 * noise2):
                 best = Row(view.moment, name, float(np.linalg.norm(shift)), gain / noise2)
         found += [] if best is None else [best]
     return found

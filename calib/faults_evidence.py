@@ -159,10 +159,10 @@ def bow_columns(flat_m: Array) -> Array:
 
 
 def _bow_sigmas(side: Side) -> float:
-    covariance = np.linalg.pinv(side.information, hermitian=True)
-    bow = (covariance @ side.gradient)[-2:]
-    part = covariance[-2:, -2:] * side.noise_px**2
-    return float(np.sqrt(max(float(bow @ inverse_of(part) @ bow), 0.0)))
+    covariance: Array = np.asarray(np.linalg.pinv(side.information, hermitian=True), np.float64)
+    bow: Array = (covariance @ side.gradient)[-2:]
+    part: Array = covariance[-2:, -2:] * side.noise_px**2
+    return float(np.sqrt(max(float(bow @ (inverse_of(part) @ bow)), 0.0)))
 
 
 def _judged(camera: Camera, board_m: Array, views: dict[int, Seen]) -> Side:

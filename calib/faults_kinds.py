@@ -8,8 +8,9 @@ SEVERITIES = ("refused", "warning", "mended", "mention")
 
 # Where several are found, earlier ones explain later ones: most harmful and least doubtful first.
 ORDER = (
-    "wrong-dictionary",
+    "identical-images",
     "board-not-found",
+    "wrong-dictionary",
     "mirrored-images",
     "rows-columns-swapped",
     "wrong-resolution",
@@ -30,7 +31,8 @@ ORDER = (
     "shifted-row",
     "left-right-swapped",
     "legacy-board",
-    "unlike-images",
+    "colour-grey-mix",
+    "oriented-images",
     "constant-lag",
     "square-size",
 )

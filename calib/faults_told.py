@@ -9,6 +9,18 @@ from calib.faults_motion import Explained, Fine, Rough
 from calib.geometry import Array
 from calib.target import Target
 
+# what the search for the board writes: (part of the text, name, severity, advice)
+_NOTES = (
+    ("identical images:", "identical-images", "refused", "give the left and the right image of each moment"),
+    ("mixed resolutions:", "mixed-resolutions", "warning", "take all images of a camera at one size"),
+    ("turned by 90 degrees", "turned-images", "warning", "use the pixels as the sensor gives them, without obeying EXIF"),
+    ("duplicate images:", "duplicate-views", "mended", "take pairs with the board in other places"),
+    ("its markers are of", "wrong-dictionary", "mended", "write this dictionary in --target"),
+    ("columns and rows were exchanged", "rows-columns-swapped", "mended", "exchange the two counts in --target"),
+    ("it has the old layout", "legacy-board", "mended", "write :legacy at the end of --target"),
+    ("it has the new layout", "legacy-board", "mended", "leave out :legacy in --target"),
+)
+
 
 def too_few(pairs: int, least: int, good: int, grave: str) -> Fault:
     """Hardly any pair shows the board to both cameras."""
@@ -26,12 +38,24 @@ def not_found(views: BoardViews, both: int, lost: list[str], least: int) -> Faul
     words = " ".join([*lost, *views.notes]).lower()
     text = max(set(lost), key=lost.count)
     return Fault(
-        "wrong-dictionary" if views.target.has_ids and "dictionary" in words else "board-not-found",
+        "wrong-dictionary"
+        if views.target.has_ids and ("dictionary" in words or "markers are of" in words)
+        else "board-not-found",
         "refused",
         f"the board {views.target} is found in both images of {both} of {len(views.pairs)} pairs (limit {least}): {text}",
         "compare --target with the text printed on the board: kind, counts and dictionary",
         {"pairs": float(both), "reason": text},
     )
+
+
+def noted(views: BoardViews) -> list[Fault]:
+    """What the search for the board said already."""
+    found: dict[str, Fault] = {}
+    for text in (*views.notes, *(pair.problem for pair in views.pairs)):
+        for mark, name, severity, advice in _NOTES:
+            if mark in text and name not in found:
+                found[name] = Fault(name, severity, text, advice, {"note": text})
+    return list(found.values())
 
 
 def mirrored(camera: str, share: float) -> Fault:
