@@ -32,7 +32,7 @@ def depth_curve_figure(rig: StereoRig, *, matching_px: float = USUAL_DISPARITY_S
     axes = figure.add_subplot()
     axes.loglog(depths, corner, color=plots.ACCENT, lw=1.5, ls=(0, (5, 2)), label="calibration, corners")
     axes.loglog(depths, centre, color=plots.ACCENT, lw=1.8, label="calibration, middle")
-    axes.loglog(depths, np.hypot(centre, matching), color=plots.GREY, lw=4.0, label="both, middle")
+    axes.loglog(depths, np.hypot(centre, matching), color=plots.GREY, lw=4.0, zorder=1, label="both, middle")
     axes.loglog(depths, matching, color=plots.SIDES[0], lw=1.5, label=f"matching at {matching_px:g} px, middle")
     _plain_lengths(axes, x=True, y=True)
     axes.set_xlabel("depth (m)")

@@ -101,7 +101,7 @@ def _content(report: Mapping[str, Any]) -> dict[str, Any]:
         "notes": [_typeset(note) for note in report["notes"]],
         "matching": f"{report['matching_sigma_px']:g}",
         "depths": [_depth(row) for row in report["depth"]],
-        "next_poses": [f"{pose['words']} (\u2212{100.0 * pose['gain']:.0f} %)" for pose in report["next_poses"]],
+        "next_poses": [f"{pose['words']} (\u2212{100.0 * pose['gain']:.0f}\u00a0%)" for pose in report["next_poses"]],
         "coverage": _coverage(report["coverage"]),
         "pairs": pairs[:_MOST_PAIRS],
         "pairs_hidden": max(0, len(pairs) - _MOST_PAIRS),

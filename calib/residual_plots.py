@@ -1,7 +1,7 @@
 """Plots of a fit's residuals: over the images, over the board, by pair, and as a cloud."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WORST_VIEWS = 5
 _MOST_BARS = 60
 _CELLS = (12, 9)  # mean residuals over the image
+_RIMMED: dict[str, Any] = {"edgecolors": plots.GREY, "linewidths": 0.5}
 _FEW = 4  # corners in a cell from which a mean is drawn
 
 
@@ -142,7 +143,8 @@ def scatter_figure(fit: Fit) -> "Figure":
 
 
 def board_figure(fit: Fit) -> "Figure":
-    """Residuals carried back to the board: the median of each of its points over all views, and the bow that was found.
+    """Residuals carried back to the board: the median of each of its points over all views, and the bow that was found
+    (the rms of each point where the board was taken as flat).
 
     Points of a board that is printed badly or bent otherwise than the bow can say miss the same way in every view.
     """
@@ -157,15 +159,16 @@ def board_figure(fit: Fit) -> "Figure":
     largest = 1e6 * float(np.hypot(*in_plane[seen].T).max()) if seen.any() else float("nan")
     axes.set_title(f"median residual of each point, x {times:g} (largest {largest:.0f} \u00b5m)")
     bow = figure.add_subplot(1, 2, 2)
-    height = 1e3 * fit.board_m[:, 2]
-    reach = max(float(np.abs(height).max()), 1e-3)
-    dots = bow.scatter(
-        xy[:, 0], xy[:, 1], c=height, s=46, cmap="RdBu_r", vmin=-reach, vmax=reach, edgecolors=plots.GREY, linewidths=0.5
-    )
-    figure.colorbar(dots, ax=bow, label="height away from the viewer (mm)", shrink=0.9, pad=0.03)
-    flat = not np.any(fit.warp_m)
-    x, y = 1e3 * fit.warp_m
-    bow.set_title("taken as flat" if flat else f"bow {x:+.2f} mm along x, {y:+.2f} mm along y")
+    if np.any(fit.warp_m):
+        height = 1e3 * fit.board_m[:, 2]
+        reach = float(np.abs(height).max())
+        dots = bow.scatter(xy[:, 0], xy[:, 1], c=height, s=46, cmap="RdBu_r", vmin=-reach, vmax=reach, **_RIMMED)
+        figure.colorbar(dots, ax=bow, label="height away from the viewer (mm)", shrink=0.9, pad=0.03)
+        bow.set_title(f"bow {1e3 * fit.warp_m[0]:+.2f} mm along x, {1e3 * fit.warp_m[1]:+.2f} mm along y")
+    else:
+        dots = bow.scatter(xy[:, 0], xy[:, 1], c=_point_rms_px(fit), s=46, cmap="YlOrBr", vmin=0.0, **_RIMMED)
+        figure.colorbar(dots, ax=bow, label="rms of each point (px)", shrink=0.9, pad=0.03)
+        bow.set_title("board taken as flat")
     for each in (axes, bow):
         each.set_aspect("equal")
         each.margins(0.1)
@@ -173,6 +176,15 @@ def board_figure(fit: Fit) -> "Figure":
         each.set_xlabel("x on the board (mm)")
         each.set_ylabel("y on the board (mm)")
     return figure
+
+
+def _point_rms_px(fit: Fit) -> Array:
+    """(N,) of each of the board's points over all views of both cameras; NaN where it was never kept."""
+    ids = np.concatenate([side.ids[side.kept] for side in fit.sides])
+    square = np.concatenate([(side.error_px[side.kept] ** 2).sum(1) for side in fit.sides])
+    count = np.bincount(ids, minlength=len(fit.board_m))
+    total = np.bincount(ids, weights=square, minlength=len(fit.board_m))
+    return np.asarray(np.sqrt(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)))
 
 
 def board_residuals_m(fit: Fit) -> Array:
