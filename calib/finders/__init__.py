@@ -3,7 +3,8 @@
 `find_board` looks for a given board; the kinds have a module each.
 """
 
-from calib.finders.chessboard import find_chessboard
+from calib.errors import InputError
+from calib.finders.chessboard import find_chessboard, guess_chessboard
 from calib.finders.circles import find_circles
 from calib.finders.found import Found
 from calib.finders.guess import guess_target
@@ -42,9 +43,17 @@ def find_board(image: Image, target: Target, *, deadline: float | None = None, s
 
 def other_board(image: Image, target: Target) -> str:
     """What an image shows where the board asked for was not found, e.g. "shows a board of 8x6 inner corners"; "" if nothing."""
-    from calib.finders.chessboard import guess_chessboard
-
     size = guess_chessboard(image)
-    if size in (None, (target.columns, target.rows), (target.rows, target.columns)):
+    if size is not None:
+        if target.kind == "chessboard" and size in ((target.columns, target.rows), (target.rows, target.columns)):
+            return ""
+        return f"shows a board of {size[0]}x{size[1]} inner corners: try --target chessboard:{size[0]}x{size[1]}:..."
+    try:
+        guess = guess_target([image], target.marker_m if target.kind == "aprilgrid" else target.square_m)
+    except InputError:
         return ""
-    return f"shows a board of {size[0]}x{size[1]} inner corners: try --target chessboard:{size[0]}x{size[1]}:..."
+    if guess.kind == target.kind and {guess.columns, guess.rows} == {target.columns, target.rows}:
+        return ""
+    counted = {"charuco": "squares", "aprilgrid": "tags"}.get(guess.kind, "circles")
+    family = f", markers of {guess.dictionary}" if guess.dictionary else ""
+    return f"shows a board of {guess.columns}x{guess.rows} {counted}{family}: try --target {guess} with its own lengths"

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calib.detection import Detection
 from calib.errors import InputError, UsageError
 from calib.finders.chessboard import guess_chessboard
 from calib.finders.circles import blob_detector, find_circles
@@ -23,6 +24,9 @@ _UNIT = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) - 0.5
 _MOST_RATIO = 3.0  # pitch of the markers, in markers
 _LATTICE = 0.2  # of a step: how far a neighbour may be from its place
 _MOST_IMAGES_WITH_CIRCLES = 4
+_MOST_IN_A_ROW = 40
+_ENOUGH_IMAGES = 4
+_GAP_ERROR = 0.012  # of a tag
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,11 +88,15 @@ def _marked(greys: Sequence[Image], flats: Sequence[Image], square_m: float) -> 
                         seen.setdefault((name, border, lattice.is_charuco), []).append(lattice)
             if seen:
                 break
+        if any(len(lattices) >= _ENOUGH_IMAGES for lattices in seen.values()):
+            break
     ranked = sorted(seen.items(), key=lambda item: -sum(len(lattice.ids) for lattice in item[1]))
     for (name, _, is_charuco), lattices in ranked:
         for target in (_charuco if is_charuco else _aprilgrid)(name, lattices, square_m):
-            if any(find_marked(grey, target, strict=True).detection is not None for grey in greys):
-                return target
+            tries = (find_marked(grey, target, strict=True).detection for grey in greys)
+            seen_well = next((detection for detection in tries if detection is not None), None)
+            if seen_well is not None:
+                return target if is_charuco else _with_gap(target, seen_well)
     return None
 
 
@@ -97,7 +105,7 @@ def _lattice(seen: Markers) -> _Lattice | None:
     count = len(seen.ids)
     H = homographies(np.broadcast_to(_UNIT, (count, 4, 2)), seen.corners_uv)
     middle = seen.corners_uv.mean(1)
-    back = np.linalg.inv(H)
+    back: Array = np.asarray(np.linalg.inv(H), np.float64)
     offset = apply_homographies(back, np.broadcast_to(middle, (count, count, 2)))  # [m, n]: n seen from m, in markers
     distance = np.linalg.norm(offset, axis=-1)
     np.fill_diagonal(distance, np.inf)
@@ -184,8 +192,6 @@ def _aprilgrid(name: str, lattices: Sequence[_Lattice], square_m: float) -> Iter
         return
     last = max(int(_trusted(lattice.ids).max()) for lattice in lattices)
     ratio = float(np.median([lattice.ratio for lattice in lattices]))
-    gap = ratio - 1.0
-    gap = round(gap / 0.05) * 0.05 if abs(gap - round(gap / 0.05) * 0.05) < 0.012 else round(gap, 2)
     ranked = []
     for columns in range(1, last + 2):
         row, column = np.divmod(np.arange(last + 1), columns)
@@ -195,9 +201,30 @@ def _aprilgrid(name: str, lattices: Sequence[_Lattice], square_m: float) -> Iter
             return
         rows = last // columns + 1
         try:
-            yield Target("aprilgrid", columns, rows, square_m * (1.0 + gap), square_m, name)
+            yield Target("aprilgrid", columns, rows, square_m * ratio, square_m, name)
         except UsageError:
             continue
+
+
+def _with_gap(rough: Target, seen: Detection) -> Target:
+    """The AprilGrid with the gap between its tags measured at their fitted corners: the outlines of tags come out too small."""
+    tags = np.array([tag for tag in np.unique(seen.ids // 4) if np.isin(4 * tag + np.arange(4), seen.ids).all()])
+    if len(tags) < 2:
+        return rough
+    uv = seen.corners_uv[np.searchsorted(seen.ids, 4 * tags[:, None] + np.arange(4))]
+    corners = rough.object_points()[:4, :2] / rough.marker_m
+    H = homographies(np.broadcast_to(corners - corners.mean(0), (len(tags), 4, 2)), uv)
+    # The middle of a tag is the image of its own origin, not the mean of its corners.
+    middle = apply_homographies(H, np.zeros((len(tags), 1, 2)))[:, 0]
+    offset = apply_homographies(np.asarray(np.linalg.inv(H), np.float64), np.broadcast_to(middle, (len(tags), len(tags), 2)))
+    near = np.round(offset / (rough.square_m / rough.marker_m))
+    pitch = np.abs(offset).max(-1)[np.abs(near).sum(-1) == 1]
+    if not len(pitch):
+        return rough
+    gap = float(np.median(pitch)) - 1.0
+    coarse = round(gap / 0.05) * 0.05
+    gap = coarse if abs(gap - coarse) < _GAP_ERROR and coarse > 0.0 else round(gap, 3)
+    return replace(rough, square_m=round(rough.marker_m * (1.0 + gap), 9))
 
 
 def _trusted(ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -243,11 +270,11 @@ def _circles(greys: Sequence[Image], flats: Sequence[Image], square_m: float) ->
                 continue
             tried += 1
             for kind, columns, rows in _products(len(alike)):
-                target = Target(kind, columns, rows, square_m)
                 flags = cv2.CALIB_CB_SYMMETRIC_GRID if kind == "circles" else cv2.CALIB_CB_ASYMMETRIC_GRID
                 detector = blob_detector(max(image.shape) / 3.0)
                 found, _ = cv2.findCirclesGrid(image, (columns, rows), flags=flags, blobDetector=detector)
-                if found and find_circles(grey, target).detection is not None:
+                target = Target(kind, columns, rows, square_m) if found else None
+                if target is not None and find_circles(grey, target).detection is not None:
                     return target
             if tried >= _MOST_IMAGES_WITH_CIRCLES:
                 return None
@@ -256,8 +283,10 @@ def _circles(greys: Sequence[Image], flats: Sequence[Image], square_m: float) ->
 
 def _products(count: int) -> Iterator[tuple[str, int, int]]:
     """Grids of so many circles, the squarest first."""
-    pairs = [(count // rows, rows) for rows in range(int(count**0.5), 2, -1) if count % rows == 0]
+    pairs = [
+        (count // rows, rows) for rows in range(int(count**0.5), 2, -1) if count % rows == 0 and count // rows <= _MOST_IN_A_ROW
+    ]
     yield from (("circles", a, b) for a, b in pairs)
-    for a, b in pairs + [(count // 2, 2)] * (count % 2 == 0):
+    for a, b in pairs:
         yield "acircles", b, a
         yield "acircles", a, b

@@ -13,7 +13,7 @@ from calib.detection import Detection
 from calib.errors import UsageError
 from calib.finders import markers as reading
 from calib.finders.found import NOTHING, Found, is_late
-from calib.finders.markers import Markers, agreeing, apply_homographies, families, find_markers, homographies
+from calib.finders.markers import USUAL_COUNT, Markers, agreeing, apply_homographies, families, find_markers, homographies
 from calib.finders.neighbours import foretell
 from calib.finders.prepare import eight_bit
 from calib.finders.saddle import Clear, Saddles, edge_width_px, fit_saddles
@@ -119,8 +119,9 @@ def _understand(image: Image, boards: list[Target], others: bool) -> tuple[_Read
     if others:
         names = list(_TAGS) if target.kind == "aprilgrid" else families()
     readings, count = [], 0
+    needed = max(target.marker_total, USUAL_COUNT) if others else target.marker_total
     for border in (APRILGRID_BORDER, 1) if target.kind == "aprilgrid" else (1,):
-        for name, seen in zip(names, find_markers(image, names, border=border), strict=True):
+        for name, seen in zip(names, find_markers(image, names, border=border, count=needed), strict=True):
             count = max(count, len(seen.ids) if not others else 0)
             readings += list(_explained(boards, name, seen, border))
         if readings:

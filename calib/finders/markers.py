@@ -18,6 +18,8 @@ from calib.markers import dictionary, dictionary_names, marker_count
 
 _MOST_PX, _LEAST_PX = 2400, 700
 """long side of the image in which markers are sought; smaller images are enlarged"""
+USUAL_COUNT = 250
+"""markers on a board, at most, unless it is said to have more"""
 _NEAR = 1.6  # pitches: neighbours across an edge or a corner
 _AGREE = 0.35  # of a pitch
 
@@ -35,7 +37,7 @@ class Markers:
         return Markers(self.ids[chosen], self.corners_uv[chosen])
 
 
-def find_markers(image: Image, names: Sequence[str], *, border: int = 1) -> list[Markers]:
+def find_markers(image: Image, names: Sequence[str], *, border: int = 1, count: int = USUAL_COUNT) -> list[Markers]:
     """Read the markers of several dictionaries.
 
     Parameters
@@ -45,6 +47,8 @@ def find_markers(image: Image, names: Sequence[str], *, border: int = 1) -> list
         Dictionaries.
     border : int
         Cells of black around the bits.
+    count : int
+        Only the first so many markers of each dictionary: reading takes time in proportion.
 
     Returns
     -------
@@ -58,10 +62,10 @@ def find_markers(image: Image, names: Sequence[str], *, border: int = 1) -> list
     settings.minMarkerPerimeterRate = 0.015
     settings.adaptiveThreshWinSizeMax = 33
     settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_NONE
-    detector = cv2.aruco.ArucoDetector(dictionary(names[0]), settings)
+    detector = cv2.aruco.ArucoDetector(_first(names[0], count), settings)
     result = []
     for name in names:
-        detector.setDictionary(dictionary(name))
+        detector.setDictionary(_first(name, count))
         quads, ids, _ = detector.detectMarkers(small)
         if ids is None or not len(ids):
             result.append(Markers(np.empty(0, np.int64), np.empty((0, 4, 2))))
@@ -69,6 +73,12 @@ def find_markers(image: Image, names: Sequence[str], *, border: int = 1) -> list
         uv = full_size(np.concatenate([np.reshape(q, (4, 2)) for q in quads]), scale).reshape(-1, 4, 2)
         result.append(Markers(np.asarray(ids, np.int64).ravel(), uv))
     return result
+
+
+def _first(name: str, count: int) -> cv2.aruco.Dictionary:
+    """The first markers of a dictionary."""
+    book = dictionary(name)
+    return cv2.aruco.Dictionary(np.ascontiguousarray(book.bytesList[:count]), book.markerSize, book.maxCorrectionBits)
 
 
 def families() -> list[str]:
