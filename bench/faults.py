@@ -1,10 +1,11 @@
 """Are faults named, and good captures left in peace? `python -m bench.faults [--trials 20] [--clean 50] [--alone] [FAULT ...]`.
 
 For every fault of `calib.synthetic.spoil` (simulated corners) and for those that need photos: in how many of the trials its
-name came first, and what came instead. Then clean captures of eight rigs, 10 to 30 pairs, noise of 0.05 to 0.5 px, some with 1 % of
-outliers: how many were warned about. Mentions are no warnings; the two invisible faults must be mentioned every time.
+name came first, and what came instead. Then clean captures of eight rigs, 10 to 30 pairs, noise of 0.05 to 0.5 px, some with
+1 % of outliers: how many were warned about. Mentions are no warnings; the two invisible faults must be mentioned every time.
 
-With `--alone` each camera is solved alone and nothing more, as where the solver gives up; else `calib.model_search.find_fit` runs.
+With `--alone` each camera is solved alone and nothing more, as where the solver gives up; else the whole solver
+runs.
 """
 
 import argparse

@@ -44,6 +44,7 @@ _LOW_TILT_DEG = 8.0
 _PATTERN_SHARE, _PATTERN_PX = 0.15, 0.15
 _PARITY_SHARE, _PARITY_SIGMAS, _PARITY_PX = 0.15, 10.0, 0.3
 _BLUR_PX = 4.5
+_STRANGE = 3.0  # times the median view's error: another resolution is tried
 _BOW_SHARE = 1e-3  # of the board's longer side
 _UNSTEADY, _UNSTEADY_RATIO = 2.5, 1.15  # chi square per degree of freedom; joint error over single error
 _PAIR_CHI2 = 40.0  # of 6 degrees of freedom: 5e-7 by chance
@@ -193,9 +194,11 @@ def _resolution(views: BoardViews, name: str, side: Side, size: tuple[int, int],
     scale = declared_scale(side, size)
     if scale != 1.0:
         return [told.resolution(name, scale, size, _grave(fit))]
-    scales = {moment: scale_of(side, view) for moment, view in side.odd.items()}
+    usual = float(np.median([view.rms_px for view in side.views.values()]))
+    strange = side.odd | {moment: view for moment, view in side.views.items() if view.rms_px > _STRANGE * usual}
+    scales = {moment: scale_of(side, view) for moment, view in strange.items()}
     other = {moment: scale for moment, scale in scales.items() if scale != 1.0}
-    return [told.mixed(views, name, other, _grave(fit))] if len(other) >= min(2, max(1, len(scales))) else []
+    return [told.mixed(views, name, other, _grave(fit))] if other else []
 
 
 def _bent(views: BoardViews, judged: list[tuple[str, Side]], bowed: list[tuple[str, Side]], fit: Fit | None) -> list[Fault]:

@@ -24,6 +24,7 @@ _POSE_STEPS = 3
 _HOPELESS = 0.01  # of the image's diagonal: such errors tell nothing
 _ODD, _ODD_PX = 12.0, 1.5  # times the median view's error, and least error, of a view that nothing explains
 _BOW_ROUNDS = 3
+_SAME = 2.5  # a view at its right scale misses by no more than so many times the others' noise, and so much less than before
 _SCALES = (2.0, 0.5, 4.0, 0.25, 1.5, 2.0 / 3.0, 4.0 / 3.0, 0.75)
 _BOW_SIGMAS = 8.0
 
@@ -280,9 +281,10 @@ def _moved(camera: Camera, step: Array) -> Camera:
 
 def scale_of(side: Side, view: Seen) -> float:
     """The factor on its pixels that makes a view fit the camera of all others; 1 where none does."""
+    noise_px = float(np.median([other.rms_px for other in side.views.values()]))
     for scale in _SCALES:
         uv = (view.uv + 0.5) * scale - 0.5
         placed = _placed(side.camera, side.board_m, view.moment, Detection(uv, "", view.ids), None)
-        if placed is not None and np.median(np.abs(placed.error_px)) < 3.0 * max(scale, 1.0) * side.noise_px:
+        if placed is not None and placed.rms_px < min(_SAME * max(scale, 1.0) * noise_px, view.rms_px / _SAME):
             return scale
     return 1.0
