@@ -43,8 +43,9 @@ class Togetherness:
     """pairs to take apart, and why"""
     unsteady: float
     """the corners' noise with all pairs together over that of each camera alone; 1 for a rig that stood still"""
-    remaining: float
-    """the same without the pairs taken apart"""
+    is_loose: bool = False
+    """True where no sound half of the pairs tells one motion: all are together then, and the lenses are those of the cameras
+    alone, for the pairs would only spoil them"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,8 +122,10 @@ def contradictions(
         together = [i for i in both if i not in apart]
         ratio = mean_scale(part, state) / alone
         first = first or ratio
-        if len(together) <= least or ratio < (_UNSTEADY if len(apart) == len(far) else _STEADY):
-            return Togetherness(apart, first, ratio)
+        if ratio < (_UNSTEADY if len(apart) == len(far) else _STEADY):
+            return Togetherness(apart, first)
+        if len(together) <= least:
+            return Togetherness(dict.fromkeys(far.tolist(), _CONTRADICTS), first, is_loose=True)
         scatter = _own_gain(normal_equations(part, state), np.array(together), _motion_columns(part))
         worst = np.argsort(-scatter)[: max(1, min(len(together) // 10, len(together) - least))]
         apart = {**apart, **dict.fromkeys((together[i] for i in worst), _ANOTHER_MOMENT)}
@@ -156,8 +159,20 @@ def solve_joint(
         Whether the board may be bowed.
     """
     motion = agreed.R_right_left, agreed.t_right_left_m
-    robust = robust_adjust(*_set_up(pairs, target, mono, motion, togetherness.apart, fit_warp))
+    problem, start = _set_up(pairs, target, mono, motion, togetherness.apart, fit_warp and not togetherness.is_loose)
+    if togetherness.is_loose:
+        robust = _loose(problem, start, _kept_alone(mono, togetherness.apart, len(pairs)))
+    else:
+        robust = robust_adjust(problem, start)
     return _judged(robust, pairs, target, sizes, mono, togetherness)
+
+
+def _loose(problem: Problem, start: State, kept: Sequence[NDArray[np.bool_]]) -> Robust:
+    """The motion between the cameras alone, from the corners that each camera alone kept."""
+    problem = replace(problem, fixed=tuple(range(problem.shared_count - 8)))
+    part = problem.only(kept)
+    state = adjust(part, start)
+    return Robust(state, problem, tuple(kept), mean_scale(part, state))
 
 
 def _kept_alone(mono: Monos, apart: dict[int, str], count: int) -> list[NDArray[np.bool_]]:
@@ -231,7 +246,7 @@ def _judged(
             left_over = max(chi2 - float(gain.sum()), 1e-12) / rest
             ratio = float(gain.sum()) / asked / left_over
             if ratio > 1.0 + _BEYOND_CHANCE * np.sqrt(2.0 / asked + 2.0 / rest):
-                disagreement = max(disagreement, float(np.sqrt(ratio)))
+                disagreement = max(disagreement, float(np.sqrt(ratio * left_over) / robust.scale))
             scatter[together] = gain / (len(columns) * left_over)  # of the motion in the end
     return Joint(robust, sizes, pairs, target, togetherness, {}, disagreement, scatter, mono)
 
@@ -247,7 +262,7 @@ def fit_of(joint: Joint) -> Fit:
     """The solution in the terms that others look at."""
     robust, count = joint.robust, len(joint.pairs)
     state = robust.state
-    covariance = robust.covariance() * joint.disagreement**2
+    covariance = _loose_covariance(joint) if joint.togetherness.is_loose else robust.covariance() * joint.disagreement**2
     rig = joint.rig_of(state)
     names = parameter_names(rig.left, rig.right)
     rig = replace(rig, covariance=RigCovariance(names, covariance[: len(names), : len(names)]))
@@ -274,6 +289,25 @@ def fit_of(joint: Joint) -> Fit:
         repaired=joint.repaired,
         dropped=dict(joint.apart),
     )
+
+
+def _loose_covariance(joint: Joint) -> Array:
+    """Covariance where the lenses come from the cameras alone: theirs, the motion's, and what the former do to the latter."""
+    robust = joint.robust
+    normal = normal_equations(replace(robust.inliers, fixed=()), robust.state)
+    count = len(normal.gradient) - 6
+    lenses = np.zeros((count, count))
+    first = len(robust.state.intrinsics[0])
+    for rows, single in zip((slice(0, first), slice(first, count)), joint.mono, strict=True):
+        lenses[rows, rows] = single.robust.covariance()
+    motion = np.asarray(invert_spd(normal.shared[count:, count:]))
+    follows = -motion @ normal.shared[count:, :count]
+    whole = np.empty((count + 6, count + 6))
+    whole[:count, :count] = lenses
+    whole[count:, :count] = follows @ lenses
+    whole[:count, count:] = whole[count:, :count].T
+    whole[count:, count:] = motion * (robust.scale * joint.disagreement) ** 2 + follows @ lenses @ follows.T
+    return whole
 
 
 def _residuals_of(joint: Joint, side: int, errors: Array) -> Residuals:

@@ -14,7 +14,7 @@ from calib.held_out import held_out, row_errors
 from calib.joint import Joint, Monos, contradictions, fit_of, solve_joint
 from calib.lens import COEFFICIENTS
 from calib.model_choice import Candidate, choose
-from calib.plausible import check_fit, check_single, explains, folds_inside
+from calib.plausible import check_fit, check_single, explains, lens_doubt
 from calib.readings import Read, agree, exchanged, reread
 from calib.robust import distances
 from calib.single import Single, solve_camera
@@ -23,7 +23,6 @@ AUTO = ("radtan4", "radtan5", "fisheye", "radtan8")
 """what "auto" tries, from the simplest to the most complex"""
 _SIMPLER = {"radtan5": "radtan4", "radtan8": "radtan5", "radtan12": "radtan8"}
 _AS_GOOD, _OUT_OF_THE_QUESTION = 1.1, 1.5  # errors over that of the best model, each camera alone
-_NO_RIG = 4.0  # times the error of each camera alone
 _BETTER = 0.99
 _MUCH_BETTER = 0.2
 _EXCHANGED = "the corners were listed column by column; rows and columns exchanged"
@@ -75,20 +74,12 @@ def find_fit(views: BoardViews, *, model: str, warp: str, progress: Callable[[st
     read = agree(pairs, views.target, _fits(monos[base]))
     mono = _reread_right(monos[base], read, views) if read.repaired else monos[base]
     togetherness = contradictions(read.pairs, views.target, mono, read.agreed, read.both, fit_warp=warp != "off")
-    if togetherness.remaining > _NO_RIG:
-        alone = max(single.fit.rms_px for single in mono)
-        raise CalibrationError(
-            f"no rig explains the pairs: together their corners miss by about {togetherness.remaining * alone:.1f} px, each camera"
-            f" alone by {alone:.2f} px ({togetherness.remaining:.1f} times, limit {_NO_RIG:g}), even without the"
-            f" {len(togetherness.apart)} pairs that contradict most. Was each pair taken at one moment, by the same two cameras,"
-            " and do the names pair up?"
-        )
-    bows = {"auto": (False, True), "on": (True,), "off": (False,)}[warp]
+    bows = (False,) if togetherness.is_loose else {"auto": (False, True), "on": (True,), "off": (False,)}[warp]
     tried: list[Joint] = []
     waiting = sorted(monos, key=lambda name: name not in _worth_trying(monos))
     promising = len(_worth_trying(monos))
     for number, name in enumerate(waiting):
-        if number >= promising and any(not _problem(joint) and not folds_inside(fit_of(joint)) for joint in tried):
+        if number >= promising and any(not _problem(joint) and not lens_doubt(fit_of(joint)) for joint in tried):
             break  # the others come only where these cannot be believed
         progress(f"both cameras, {name}")
         mono = _reread_right(monos[name], read, views) if read.repaired else monos[name]
@@ -205,7 +196,7 @@ def _reread_right(monos: Monos, read: Read, views: BoardViews) -> Monos:
 def _best(joints: Sequence[Joint], untried: Sequence[str], progress: Callable[[str], None]) -> Found:
     """Choose among the solutions that may be believed."""
     problems = [_problem(joint) for joint in joints]
-    doubts = [problem or folds_inside(fit_of(joint)) for problem, joint in zip(problems, joints, strict=True)]
+    doubts = [problem or lens_doubt(fit_of(joint)) for problem, joint in zip(problems, joints, strict=True)]
     sound, possible = ([i for i, what in enumerate(listed) if not what] for listed in (doubts, problems))
     good = sound or possible
     if not good:

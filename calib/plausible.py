@@ -12,6 +12,7 @@ from calib.geometry import Array
 LEAST_TILT_DEG = 5.0
 _MOST_FOCAL_SIGMA = 0.05  # of the focal length
 _RMS_LIMIT = 1.25e-3  # of the image diagonal: 1 px at 640 x 480
+_RUNAWAY, _FEW = 100.0, 5  # size of coefficients, of models that have more than so many
 _MARGIN = 0.02  # of the angle at which a lens folds back
 _MOST_REJECTED = 0.35  # of one camera's corners
 _ADVICE_BOARD = "check that the board is as --target says, flat, and sharp in every image"
@@ -91,12 +92,17 @@ def check_fit(fit: Fit) -> None:
             )
 
 
-def folds_inside(fit: Fit) -> str:
-    """What to say of lenses whose distortion folds back inside the image, where no corner was seen; empty for sound ones.
+def lens_doubt(fit: Fit) -> str:
+    """What to say of lenses that are not determined all over the image; empty for sound ones.
 
-    What folds back sends two directions to one pixel. Rectification leaves such pixels out.
+    A distortion that folds back sends two directions to one pixel; where corners were seen it may not do so at all, elsewhere
+    rectification leaves such pixels out. Eight coefficients that run away cancel each other where corners were, not elsewhere.
     """
     for name, camera in (("left", fit.rig.left), ("right", fit.rig.right)):
+        if np.abs(camera.distortion).max(initial=0.0) > _RUNAWAY and len(camera.distortion) > _FEW:
+            return (
+                f"{name} camera: the coefficients of {fit.model} reach {np.abs(camera.distortion).max():.3g} (limit {_RUNAWAY:g})"
+            )
         if not is_invertible(camera):
             return (
                 f"{name} camera: the distortion found ({fit.model}) folds back {np.degrees(camera.fold_angle_rad()):.1f} degrees"
