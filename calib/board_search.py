@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 
 from calib import files, video
 from calib.detection_cache import DetectionCache, Searched
+from calib.errors import InputError
 from calib.finders import find_board
 from calib.finders.found import NOTHING
 from calib.finders.prepare import eight_bit, resized, working_scale
@@ -55,10 +57,10 @@ class BoardSearch:
 
     def _jobs(self, sources: Sequence[Source], targets: Sequence[Target]) -> Iterator[_Job]:
         """Frames of videos are decoded here, one after the other; other images by the threads."""
-        digests = _frame_digests(sources) if self.cache is not None else {}
         jobs = []
         for source, target in zip(sources, targets, strict=True):
-            digest = f"{digests[source.path]}#{source.index}" if isinstance(source, VideoFrame) and digests else ""
+            # without a cache no one needs to know what a frame of a video is; of photos it is known for telling copies
+            digest = content(source) if self.cache is not None and isinstance(source, VideoFrame) else ""
             known = self.cache.load(digest, self._key(source, target)) if self.cache is not None and digest else None
             jobs.append(_Job(source, target, known, digest=digest))
         missing: dict[Path, list[int]] = {}
@@ -87,7 +89,7 @@ class BoardSearch:
                     job, digest, Searched(None, NOTHING, job.target, (image.shape[1], image.shape[0]), digest=digest)
                 )
         else:
-            digest = source.digest()
+            digest = content(source)
             known = self.cache.load(digest, self._key(source, job.target)) if self.cache is not None else None
             if known is not None:
                 return known
@@ -142,5 +144,18 @@ def looks_empty(image: Image, target: Target) -> bool:
     return not cv2.checkChessboard(small, (target.columns, target.rows))
 
 
-def _frame_digests(sources: Sequence[Source]) -> dict[Path, str]:
-    return {path: files.sha256(path) for path in {source.path for source in sources if isinstance(source, VideoFrame)}}
+def content(source: Source) -> str:
+    """What tells an image from others: a digest of its file or values; of a frame, that of its video and the number."""
+    if not isinstance(source, VideoFrame):
+        return source.digest()
+    try:
+        status = source.path.stat()
+    except OSError as error:
+        raise InputError(f"{source.path}: cannot be read: {error.strerror}") from error
+    return f"{_video_digest(source.path, status.st_mtime_ns, status.st_size)}#{source.index}"
+
+
+@lru_cache(maxsize=8)
+def _video_digest(path: Path, modified_ns: int, size: int) -> str:
+    """Of a whole video; it has a great many frames, and may be large."""
+    return files.sha256(path)

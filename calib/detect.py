@@ -1,5 +1,6 @@
 """Find the board in the images of a capture, several at a time."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from calib.board_search import BoardSearch
+from calib.board_search import BoardSearch, content
 from calib.capture_checks import leave_out
 from calib.detection import BoardViews, Detection, PairView
 from calib.detection_cache import DetectionCache, Searched
-from calib.errors import UsageError
-from calib.finders import find_board
+from calib.errors import InputError, UsageError
+from calib.finders import find_board, guess_target
 from calib.finders.chessboard import guess_chessboard as guess_board
 from calib.frame_choice import Choice, choose_frames
 from calib.images import Image
@@ -26,7 +27,7 @@ TIME_LIMIT_S = 10.0
 _MOST_THREADS = 8
 _PARTS = (4, 16, 64)  # after so many images what was found so far decides which board the next ones are searched for
 _LEAST_AGREED = 2  # detections after which no other board is thought of
-_IMAGES_TO_GUESS, _FRAMES_TO_GUESS = 6, 16
+_IMAGES_TO_GUESS, _FRAMES_TO_GUESS = (4, 12), (16, 40)  # at first, and where these say nothing
 _FRAMES_TO_MEET = 24  # from which it is told which board a video shows
 _NAMED = 3
 _MOVING_PX = 2.0  # median motion from frame to frame that is worth a warning
@@ -69,7 +70,7 @@ def detect_pairs(
     left, right : sequences of sources, files or images
         `left[i]` and `right[i]` were taken at the same moment.
     target : Target or AutoTarget
-        The latter is found out from the first images.
+        The latter is found out from a few images.
     threads : int, optional
         Default: one for each processor, at most 8.
     cache : DetectionCache or path of its folder, optional
@@ -110,7 +111,7 @@ def detect_pairs(
     ]
     kept = cache if isinstance(cache, DetectionCache) or cache is None else DetectionCache(cache)
     search = BoardSearch(kept, time_limit_s, threads or min(os.cpu_count() or 1, _MOST_THREADS))
-    known = _known_target(sources, target)
+    known = _known_target(sources, target, kept)
     if len(sources) > 2 and _is_video(sources):
         known, search = _met_somewhere(sources, known, search)
     found, resolved = _search_all(sources, known, search, progress)
@@ -136,14 +137,27 @@ def _spread(sources: Sequence[Source], most: int) -> list[Source]:
     return [sources[round(i * (len(sources) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
-def _known_target(sources: Sequence[Source], target: Target | AutoTarget) -> Target:
-    """The board asked for, or the one that the first images show."""
+def _known_target(sources: Sequence[Source], target: Target | AutoTarget, cache: DetectionCache | None) -> Target:
+    """The board asked for, or the one that a few images show; where they do not, more are looked at."""
     if isinstance(target, Target):
         return target
-    from calib.finders import guess_target
-
-    some = _spread(sources, _FRAMES_TO_GUESS) if _is_video(sources) else list(sources[:_IMAGES_TO_GUESS])
-    return guess_target([source.read() for source in some], target.square_m)
+    counts = _FRAMES_TO_GUESS if _is_video(sources) else _IMAGES_TO_GUESS
+    key = hashlib.sha256("".join(map(content, _spread(sources, counts[-1]))).encode()).hexdigest() if cache is not None else ""
+    known = cache.load(key, target) if cache is not None else None
+    if known is not None:
+        return known.target
+    for count in counts:
+        some = _spread(sources, count)
+        try:
+            guess = guess_target([source.read() for source in some], target.square_m)
+        except InputError:
+            if count == counts[-1]:
+                raise
+        else:
+            break
+    if cache is not None:
+        cache.save(key, target, Searched(None, "", guess, None, digest=key))
+    return guess
 
 
 def _met_somewhere(sources: Sequence[Source], target: Target, search: BoardSearch) -> tuple[Target, BoardSearch]:

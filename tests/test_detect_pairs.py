@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calib import board_search, finders
+from calib import board_search, detect
 from calib.detect import detect_pairs
 from calib.detection import Detection
 from calib.errors import InputError, UsageError
@@ -63,20 +63,28 @@ def test_one_board_for_all_images(fake: list[tuple[int, Target]]) -> None:
     assert any(note.startswith("old layout") for note in views.notes)
 
 
-def test_a_board_is_guessed_from_the_first_images(fake: list[tuple[int, Target]], monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[int] = []
+def test_a_board_is_guessed_from_a_few_images(
+    fake: list[tuple[int, Target]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[list[int]] = []
 
     def guess(images: list[Image], square_m: float) -> Target:
-        given.extend(int(each[0, 0]) for each in images)
+        given.append([int(each[0, 0]) for each in images])
         assert square_m == 0.03
+        if len(images) < 5:
+            raise InputError("no board could be made out")
         return TARGET
 
-    monkeypatch.setattr(finders, "guess_target", guess, raising=False)
-    views = detect_pairs([image(v) for v in range(1, 21)], [image(v) for v in range(21, 41)], AutoTarget(0.03), threads=2)
-    assert len(given) == 6
-    assert {value > 20 for value in given} == {True, False}  # of both cameras
-    assert views.target == TARGET
-    assert views.notes == (f"the board is taken for {TARGET}",)
+    monkeypatch.setattr(detect, "guess_target", guess)
+    left, right = [image(v) for v in range(1, 21)], [image(v) for v in range(21, 41)]
+    for _ in range(2):
+        views = detect_pairs(left, right, AutoTarget(0.03), threads=2, cache=tmp_path)
+        assert [len(values) for values in given] == [4, 12]  # more where few say nothing; the second time it is known
+        assert {value > 20 for value in given[1]} == {True, False}  # of both cameras
+        assert views.target == TARGET
+        assert views.notes == (f"the board is taken for {TARGET}",)
+    with pytest.raises(InputError, match="no board could be made out"):
+        detect_pairs(left[:2], right[:2], AutoTarget(0.03))
 
 
 def test_a_search_that_never_ends_does_not_hang_the_run(fake: list[tuple[int, Target]]) -> None:
