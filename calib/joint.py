@@ -246,7 +246,9 @@ def _judged(
             left_over = max(chi2 - float(gain.sum()), 1e-12) / rest
             ratio = float(gain.sum()) / asked / left_over
             if ratio > 1.0 + _BEYOND_CHANCE * np.sqrt(2.0 / asked + 2.0 / rest):
-                disagreement = max(disagreement, float(np.sqrt(ratio * left_over) / robust.scale))
+                # a loose solution's scale holds the disagreement already; the jackknife over pairs of real captures agrees
+                extra = left_over / robust.scale**2 if togetherness.is_loose else 1.0
+                disagreement = max(disagreement, float(np.sqrt(ratio * extra)))
             scatter[together] = gain / (len(columns) * left_over)  # of the motion in the end
     return Joint(robust, sizes, pairs, target, togetherness, {}, disagreement, scatter, mono)
 
