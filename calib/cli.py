@@ -194,6 +194,8 @@ def _solve(args: argparse.Namespace) -> int:
         for note in views.notes:
             say(f"note: {note}")
         raise CalibrationError(f"{error}{_other_board(sources, views)}") from error
+    if known is not None:  # what the length has settled
+        result = replace(result, faults=tuple(fault for fault in result.faults if fault.name != "square-size"))
     options = {"target": args.target, "model": args.model, "warp": args.warp}
     options |= {} if args.known_length is None else {"known-length": args.known_length}
     options |= {} if args.time_limit is None else {"time-limit": f"{args.time_limit:g}"}

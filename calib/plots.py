@@ -17,7 +17,7 @@ INK, SOFT, LINE, ACCENT = "#1d2329", "#5c6670", "#dfe3e7", "#b3541e"
 SIDES = ("#1f6aa5", "#c2571a")
 """colours of the left and the right camera"""
 GOOD, BAD, GREY = "#2e7d4f", "#b3261e", "#9aa4ad"
-MOST_VECTOR_MARKS = 3000
+MOST_VECTOR_MARKS = 20_000
 """plots of more marks hold them as a picture: a page of a hundred pairs stays small"""
 
 _STYLE: dict[str, Any] = {
@@ -124,13 +124,15 @@ def png(figure: "Figure", *, dpi: float = 150.0) -> bytes:
 
 
 def error_colours(errors_px: Sequence[float]) -> list[str]:
-    """Colours from pale to strong for errors from 0 to the worst; grey where unknown."""
+    """Colours from pale (0.7 of the median and less) to dark (2.5 medians and more); grey where unknown."""
     import matplotlib
     from matplotlib.colors import to_hex
 
-    worst = max((e for e in errors_px if np.isfinite(e)), default=0.0) or 1.0
+    known = [e for e in errors_px if np.isfinite(e)]
+    median = (float(np.median(known)) if known else 0.0) or 1.0
     shade = matplotlib.colormaps["viridis_r"]
-    return [to_hex(shade(0.15 + 0.85 * e / worst)) if np.isfinite(e) else GREY for e in errors_px]
+    places = [0.25 + 0.75 * min(max((e / median - 0.7) / 1.8, 0.0), 1.0) for e in errors_px]
+    return [to_hex(shade(place)) if np.isfinite(e) else GREY for place, e in zip(places, errors_px, strict=True)]
 
 
 def round_up(value: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from calib import plots
 from calib.depth_sigma import USUAL_DISPARITY_SIGMA_PX, depth_sigma, depth_table, matching_sigma, suitable_depths_m
-from calib.next_poses import NextPose
+from calib.next_poses import MOST_POSES, NextPose
 from calib.rig import StereoRig
 
 if TYPE_CHECKING:
@@ -81,16 +81,12 @@ def next_poses_figure(rig: StereoRig, poses: Sequence[NextPose]) -> "Figure":
     """Boards to hold: the outline of each over both image frames; the board's upper side is drawn thick."""
     outlines = [(pose.left_outline_uv, pose.right_outline_uv) for pose in poses]
     titles = [f"{i}: depth error \u2212{100.0 * pose.gain:.0f} %" for i, pose in enumerate(poses, 1)]
-    count = max(len(outlines), 1)
-    figure = plots.new_figure(
-        2.1 * max(count, 3), 3.5, columns=count, rows=2, margins_in=(0.66, 0.12, 0.48, 0.3), gaps_in=(0.12, 0.12)
-    )
-    axes_of = figure.subplots(2, count, squeeze=False)
-    for place, (sides, title) in enumerate(zip(outlines, titles, strict=True)):
+    figure = plots.new_figure(10.6, 3.5, columns=MOST_POSES, rows=2, margins_in=(0.66, 0.12, 0.48, 0.3), gaps_in=(0.12, 0.12))
+    for place, (sides, title) in enumerate(zip(outlines[:MOST_POSES], titles, strict=False)):
         for row, (quad, camera, tint, name) in enumerate(
             zip(sides, (rig.left, rig.right), plots.SIDES, ("left", "right"), strict=True)
         ):
-            axes = axes_of[row][place]
+            axes = figure.add_subplot(2, MOST_POSES, row * MOST_POSES + place + 1)
             loop = np.concatenate([quad, quad[:1]])
             axes.fill(quad[:, 0], quad[:, 1], facecolor=tint, alpha=0.2, lw=0)
             axes.plot(loop[:, 0], loop[:, 1], color=tint, lw=1.2)

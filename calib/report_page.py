@@ -203,7 +203,8 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
 def _coverage(found: Mapping[str, Any]) -> str:
     shares = [(name, 100.0 * found[name]["share"], 100.0 * found[name]["hull_share"]) for name in ("left", "right")]
     parts = [
-        f"{name} image: corners in {cells:.0f} % of its cells, their hull covers {hull:.0f} %" for name, cells, hull in shares
+        f"{name} image: corners in {cells:.0f}\u00a0% of its cells, their hull covers {hull:.0f}\u00a0%"
+        for name, cells, hull in shares
     ]
     ratio = (
         ""

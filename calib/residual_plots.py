@@ -31,10 +31,9 @@ def coverage_figure(fit: Fit) -> "Figure":
     """Where the corners lay in both images; those left out are marked."""
     figure = plots.new_figure(10.6, 3.7, columns=2)
     for axes, camera, side, tint, name in _image_axes(figure, fit):
-        many = len(side.seen_uv) > plots.MOST_VECTOR_MARKS
-        axes.plot(*side.seen_uv[side.kept].T, ".", color=tint, ms=3.0, mew=0, rasterized=many)
+        _dots(axes, side.seen_uv[side.kept], tint, 1.6)
         out = ~side.kept
-        axes.plot(*side.seen_uv[out].T, "x", color=plots.BAD, ms=4.5, mew=1.0, rasterized=many)
+        axes.plot(*side.seen_uv[out].T, "x", color=plots.BAD, ms=4.5, mew=1.0)
         axes.set_title(f"{name}: {side.kept.sum()} corners" + (f", {out.sum()} left out (crosses)" if out.any() else ""))
         _frame(axes, camera)
     return figure
@@ -107,7 +106,7 @@ def field_figure(fit: Fit) -> "Figure":
         centres, means = _cell_means(uv, error, camera)
         middle = float(np.median(np.hypot(*error.T))) if len(error) else 0.0
         times = plots.round_up(0.014 * camera.width / max(middle, 1e-6))
-        _vectors(axes, uv, error * times, tint, 0.5, alpha=0.4, rasterized=len(uv) > plots.MOST_VECTOR_MARKS)
+        _vectors(axes, uv, error * times, tint, 0.5, alpha=0.4)
         _vectors(axes, centres, means * 2.0 * times, plots.INK, 1.4)
         axes.plot(*centres.T, ".", color=plots.INK, ms=3.5, mew=0)
         axes.set_title(f"{name}: corners x {times:g}, cell means x {2.0 * times:g}")
@@ -123,10 +122,9 @@ def scatter_figure(fit: Fit) -> "Figure":
     limit = 4.5 * max(fit.noise_px, 1e-6)
     for place, (side, tint, name) in enumerate(zip(fit.sides, plots.SIDES, ("left", "right"), strict=True), 1):
         axes = figure.add_subplot(1, 2, place)
-        many = len(side.error_px) > plots.MOST_VECTOR_MARKS
         out = ~side.kept & np.isfinite(side.error_px).all(1)
-        axes.plot(*side.error_px[out].T, ".", color=plots.BAD, ms=3.5, mew=0, rasterized=many)
-        axes.plot(*side.error_px[side.kept].T, ".", color=tint, ms=3.5, mew=0, alpha=0.6, rasterized=many)
+        _dots(axes, side.error_px[out], plots.BAD, 1.9)
+        _dots(axes, side.error_px[side.kept], tint, 1.9, alpha=0.6)
         for times in (1.0, 3.0):
             axes.add_patch(
                 Circle((0.0, 0.0), times * fit.noise_px, fill=False, ec=plots.INK, lw=0.8, ls="-" if times == 1.0 else "--")
@@ -239,16 +237,25 @@ def _frame(axes: "Axes", camera: Camera) -> None:
     axes.set_ylabel("y (px)")
 
 
-def _vectors(
-    axes: "Axes", start: Array, along: Array, colour: str, width: float, *, alpha: float = 1.0, rasterized: bool = False
-) -> None:
-    """Lines from `start` along `along`, in the units of the axes."""
-    from matplotlib.collections import LineCollection
+def _vectors(axes: "Axes", start: Array, along: Array, colour: str, width: float, *, alpha: float = 1.0) -> None:
+    """Lines from `start` along `along`, in the units of the axes, as one path: pages stay small."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
 
-    if len(start):
-        lines = LineCollection(np.stack([start, start + along], 1).tolist(), colors=colour, linewidths=width, alpha=alpha)
-        lines.set_rasterized(rasterized)
-        axes.add_collection(lines, autolim=False)
+    if not len(start):
+        return
+    codes = np.tile(np.array([Path.MOVETO, Path.LINETO], np.uint8), len(start))
+    path = Path(np.stack([start, start + along], 1).reshape(-1, 2), codes)
+    path.should_simplify = False
+    lines = PathPatch(path, fill=False, edgecolor=colour, lw=width, alpha=alpha, capstyle="round")
+    lines.set_rasterized(len(start) > plots.MOST_VECTOR_MARKS)
+    axes.add_artist(lines)
+    lines.set_clip_path(axes.patch)
+
+
+def _dots(axes: "Axes", places: Array, colour: str, size: float, *, alpha: float = 1.0) -> None:
+    """Round dots: lines that are all cap."""
+    _vectors(axes, places, np.full(places.shape, 1e-6), colour, size, alpha=alpha)
 
 
 def _exaggeration(places: Array, vectors: Array) -> float:

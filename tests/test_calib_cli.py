@@ -443,7 +443,9 @@ def test_known_length_scales_the_rig(photos: Path, solved: Path, tmp_path: Path,
     words = ["solve", f"{photos}/left*.png", f"{photos}/right*.png", *WORDS, "--model", "radtan4", "--warp", "off"]
     assert main([*words, "-o", str(tmp_path / "a.yaml")]) == 0
     assert main([*words, "--known-length", "101mm:5", "-o", str(tmp_path / "b.yaml")]) == 0
-    assert "squares are 20.2 mm, not 20 (101 mm over 5 squares); scale corrected by +1.00 %" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "squares are 20.2 mm, not 20 (101 mm over 5 squares); scale corrected by +1.00 %" in said
+    assert said.count("square-size") == 1  # told where nothing was measured, settled where it was
     a, b = load_rig(tmp_path / "a.yaml"), load_rig(tmp_path / "b.yaml")
     assert b.baseline_m / a.baseline_m == pytest.approx(1.01, rel=1e-5)
     assert b.left.focal_x_px == pytest.approx(a.left.focal_x_px, rel=1e-5)
