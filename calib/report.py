@@ -180,7 +180,9 @@ def save_report(path: str | Path, report: Mapping[str, Any]) -> None:
     OutputError
         The file cannot be written.
     """
-    files.write_text(path, json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    # Bytes of a file name that are no text become escapes, which JSON reads back.
+    files.write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def pair_rows(fit: Fit, views: BoardViews | None = None) -> list[dict[str, Any]]:

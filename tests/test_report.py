@@ -81,6 +81,15 @@ def test_report_is_strict_json_without_nan(result: SolveResult, views: BoardView
         save_report(tmp_path / "none" / "rig.report.json", report)
 
 
+def test_names_that_are_no_text_are_kept(result: SolveResult, views: BoardViews, tmp_path: Path) -> None:
+    record = RunRecord({}, ("left\udcff.png",), [("left\udcff.png", "0" * 64)])
+    report = report_of(result, views, record)
+    save_report(tmp_path / "a.json", report)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["inputs"][0]["name"] == "left\udcff.png"
+    save_report_page(tmp_path / "a.html", result, report)
+    assert "left\\udcff.png" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
 def test_pairs_tell_what_became_of_them(result: SolveResult, views: BoardViews) -> None:
     fit = replace(result.fit, repaired={1: "rows and columns exchanged"}, dropped={2: "contradicts the other pairs"})
     rows = pair_rows(fit, views)
