@@ -86,7 +86,8 @@ def invert_spd(matrix: Array) -> Array:
     """Inverse of a symmetric positive matrix whose rows may differ in size by many orders; directions without information get
     huge variances.
     """
-    size = 1.0 / np.sqrt(np.maximum(np.diagonal(matrix), 1e-300))
+    diagonal = np.diagonal(matrix)  # rounding may leave a nonsensical solution's negative
+    size = 1.0 / np.sqrt(np.maximum(diagonal, max(1e-24 * float(np.abs(diagonal).max(initial=0.0)), 1e-300)))
     values, vectors = np.linalg.eigh(matrix * size[:, None] * size)
     values = np.maximum(values, 1e-14 * values.max(initial=1e-300))
     return np.asarray((vectors / values) @ vectors.T * size[:, None] * size)
