@@ -105,14 +105,14 @@ def invisible_mentioned(faults: tuple[Fault, ...]) -> bool:
     return {fault.name for fault in faults if fault.advice} >= {"constant-lag", "square-size"}
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--clean", type=int, default=50)
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("faults", nargs="*", metavar="FAULT")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     right = total = mentioned = captures = 0
     start = time.perf_counter()
     print(f"{'fault':26s} {'first':>7s}  instead")

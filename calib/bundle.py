@@ -328,5 +328,9 @@ def _cross(slopes: Array, arm: Array) -> Array:
 
 
 def _rotations(vectors: Array) -> Array:
-    """(M, 3, 3) of rotation vectors (M, 3)."""
-    return np.stack([rotation_from_vector(vector) for vector in vectors]) if len(vectors) else np.zeros((0, 3, 3))
+    """(M, 3, 3) of rotation vectors (M, 3): Rodrigues' formula."""
+    angle = np.linalg.norm(vectors, axis=1)
+    x, y, z = (vectors / np.maximum(angle, 1e-300)[:, None]).T
+    k = np.stack([0.0 * x, -z, y, z, 0.0 * x, -x, -y, x, 0.0 * x], -1).reshape(-1, 3, 3)
+    sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
+    return np.asarray(np.eye(3) + sine * k + (1.0 - cosine) * (k @ k))

@@ -43,7 +43,9 @@ class Found:
     """what to say of the lenses; empty for sound ones"""
 
 
-def find_fit(views: BoardViews, *, model: str, warp: str, progress: Callable[[str], None]) -> Found:
+def find_fit(
+    views: BoardViews, *, model: str = "auto", warp: str = "auto", progress: Callable[[str], None] = lambda _: None
+) -> Found:
     """The best explanation of a capture.
 
     Parameters

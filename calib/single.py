@@ -26,7 +26,7 @@ _FISHEYE_VIEWS_DEG = (70.0, 100.0, 130.0, 160.0, 190.0, 220.0)  # over the image
 _WIDEST_RAD = 1.35  # rays farther off the axis are of no use for a pose from tangents
 _START_STEPS = 12
 _START_CAUCHY_PX = 10.0
-_BEST_STARTS = 2
+_BEST_STARTS, _NEAR = 2, 1.5  # so many at most, and none that is so many times worse
 _LEAST_POINTS = 4
 _SYSTEMATIC_PX = 0.05  # what no detector can know of its corners: print, paper, light, lenses that are not quite their model's
 
@@ -171,7 +171,8 @@ def _promising(problem: Problem, starts: Sequence[State]) -> list[State]:
     def loss(state: State) -> float:
         return float(np.log1p((distances(problem, state)[0] * sigma / _START_CAUCHY_PX) ** 2).mean())
 
-    return sorted((state for state in moved if state.intrinsics[0][0] > 0.0), key=loss)[:_BEST_STARTS] or moved[:1]
+    judged = sorted(((loss(state), i) for i, state in enumerate(moved) if state.intrinsics[0][0] > 0.0))[:_BEST_STARTS]
+    return [moved[i] for value, i in judged if value <= _NEAR * judged[0][0]] or moved[:1]
 
 
 def _loss(robust: Robust) -> float:
