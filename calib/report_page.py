@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_PAIRS = 40
+_MEANINGLESS = 0.5
 _PLUS_MINUS = "\u00b1"
 _STRUCTURES = {"left lens": "left image: lens", "right lens": "right image: lens", "board": "board: bent or misprinted"}
 
@@ -164,29 +165,34 @@ def _key_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def _depth_keys(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Depth errors at the two middle depths of the table."""
-    shown = report["depth"][1:3]
     return [
         (
             f"Depth at {row['depth_m']:g} m",
-            f"{_PLUS_MINUS}\u00a0{length_label(_both(row, 'centre'))}",
-            f"in the middle, matching included; {_PLUS_MINUS}\u00a0{length_label(_both(row, 'corner'))} in the corners",
+            _error(_both(row, "centre"), row["depth_m"]),
+            f"in the middle, matching included; {_error(_both(row, 'corner'), row['depth_m'])} in the corners",
         )
-        for row in shown
+        for row in report["depth"][1:3]
     ]
 
 
-def _both(row: Mapping[str, Any], place: str) -> float:
+def _both(row: Mapping[str, Any], place: str) -> float | None:
     parts = [row[f"{place}_{part}_m"] for part in ("calibration", "matching")]
-    return float("nan") if None in parts else float(np.hypot(*parts))
+    return None if None in parts else float(np.hypot(*parts))
 
 
 def _depth(row: Mapping[str, Any]) -> list[str]:
     cells = [f"{row['depth_m']:g} m"]
     for place in ("centre", "corner"):
-        for value in (row[f"{place}_calibration_m"], row[f"{place}_matching_m"], _both(row, place)):
-            known = value is not None and np.isfinite(value)
-            cells.append(f"{_PLUS_MINUS}\u00a0{length_label(value)}" if known else "not seen by both")
+        values = (row[f"{place}_calibration_m"], row[f"{place}_matching_m"], _both(row, place))
+        cells += [_error(value, row["depth_m"]) for value in values]
     return cells
+
+
+def _error(sigma_m: float | None, depth_m: float) -> str:
+    """A standard deviation of depth; beyond half the depth the figure would mean nothing, since it holds for small errors."""
+    if sigma_m is None:
+        return "not seen by both"
+    return f"{_PLUS_MINUS}\u00a0{length_label(sigma_m)}" if sigma_m < _MEANINGLESS * depth_m else "over half of it"
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, str]:

@@ -197,6 +197,15 @@ def test_page_tells_faults_with_evidence_and_advice(result: SolveResult, views: 
     assert "(warning; a, b)" in page
 
 
+def test_errors_beyond_half_the_depth_have_no_figure(result: SolveResult, views: BoardViews) -> None:
+    report = report_of(result, views)
+    report["depth"][1] = {**report["depth"][1], "centre_calibration_m": 1.5, "corner_calibration_m": None}
+    page = report_html(result, report)
+    rows = re.findall(r"<tr><td>2 m</td>(.*?)</tr>", page)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", rows[0])
+    assert [cells[0], *cells[2:4], cells[5]] == ["over half of it", "over half of it", "not seen by both", "not seen by both"]
+
+
 def test_equal_input_gives_equal_bytes(result: SolveResult, views: BoardViews, page: str, tmp_path: Path) -> None:
     save_report_page(tmp_path / "rig.report.html", result, report_of(result, views, RECORD))
     assert (tmp_path / "rig.report.html").read_text(encoding="utf-8") == page
