@@ -49,8 +49,10 @@ def main() -> None:
     if unknown:
         parser.error(f"{unknown[0]} is no part; known are {', '.join(PARTS)}")
 
+    share = float(args.share)
+
     def trials(count: int) -> int:
-        return max(2, round(count * args.share))
+        return max(2, round(count * share))
 
     for part in args.parts:
         if part == "real":
@@ -61,9 +63,7 @@ def main() -> None:
             _depth(trials(400))
         elif part == "bow":
             bowed, flat, chosen = bow_bias(trials(50))
-            print(
-                f"1 mm bow of a 240 mm board: baseline off by {bowed:+.3%} (bow chosen in {chosen:.0%}), taken as flat {flat:+.3%}"
-            )
+            print(f"1 mm bow of a 240 mm board: baseline off by {bowed:+.3%}, taken as flat {flat:+.3%}; chosen in {chosen:.0%}")
         elif part == "sets":
             count = trials(500)
             wrong = good_sets(count)
@@ -73,9 +73,8 @@ def main() -> None:
 
 
 def _real() -> None:
-    print(
-        f"{'capture':24s} {'s':>5s} {'pairs':>8s} {'rms px':>7s} {'left out':>8s} {'rows px':>8s} {'baseline mm':>18s}  model, faults"
-    )
+    heads = f"{'capture':24s} {'s':>5s} {'pairs':>8s} {'rms px':>7s} {'left out':>8s} {'rows px':>8s} {'baseline mm':>18s}"
+    print(f"{heads}  model, faults")
     for name, (left, right, text) in REAL.items():
         folder = DATA / name
         if not folder.is_dir():

@@ -144,7 +144,7 @@ def _depths(job: tuple[str, int, int]) -> tuple[Array, Array] | None:
     rays = truth.left.unproject(uv)
     points = rays / rays[:, 2:] * np.array(DEPTHS_M)[:, None, None]
     right = truth.right.project(points @ truth.R_right_left.T + truth.t_right_left_m)
-    inside = ((right >= 0.0) & (right <= np.array(truth.right.size) - 1.0)).all(-1)
+    inside = np.asarray(((right >= 0.0) & (right <= np.array(truth.right.size) - 1.0)).all(-1))
     depth = _triangulated(rig, np.broadcast_to(uv, right.shape), np.where(inside[..., None], right, np.nan))
     sigma = depth_sigma(rig, np.broadcast_to(uv, right.shape), np.where(inside, depth, np.nan))
     return depth, sigma
