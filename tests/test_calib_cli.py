@@ -239,7 +239,7 @@ def test_bad_photos_and_places_are_one_line_with_an_exit_code(
 
 def test_rectify_writes_a_pair_whose_rows_agree(photos: Path, solved: Path, tmp_path: Path) -> None:
     from calib.detect import detect_board
-    from calib.target import parse_target
+    from calib.target import Target, parse_target
 
     folder = tmp_path / "out"
     words = [str(solved / "rig.yaml"), str(photos / "left2.png"), str(photos / "right2.png")]
@@ -255,6 +255,7 @@ def test_rectify_writes_a_pair_whose_rows_agree(photos: Path, solved: Path, tmp_
     assert rig.is_rectified
     assert set(np.unique(read_image(folder / "left_valid.png"))) <= {0, 255}
     target = parse_target("chessboard:6x4:20mm")
+    assert isinstance(target, Target)
     left, right = (detect_board(read_image(folder / f"{side}.png"), target) for side in ("left", "right"))
     assert left is not None
     assert right is not None
