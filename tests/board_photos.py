@@ -12,7 +12,7 @@ from calib.geometry import Array, rotation_from_vector
 from calib.target import Target
 
 CAMERA = Camera(640, 480, 520.0, 522.0, 316.0, 243.0, np.array([-0.25, 0.08, 0.0005, -0.0005]))
-_RAYS = 4  # n x n in each pixel
+_RAYS = 3  # n x n in each pixel
 
 
 def photo(
@@ -31,8 +31,8 @@ def photo(
 ) -> tuple[NDArray[np.uint8], Array]:
     """A grey photo and the exact pixels of the target's points.
 
-    `span` is the share of the image's width that the board's longer side takes; `offset` moves its middle, in widths of the image;
-    `drawn` is printed instead of the target.
+    `span` is the share of the image's width that the board's longer side takes; `offset` moves its middle, in widths of the
+    image; `drawn` is printed instead of the target.
     """
     x, y, z = np.radians(turn_deg)
     R = rotation_from_vector([x, y, 0.0]) @ rotation_from_vector([0.0, 0.0, z])
@@ -65,7 +65,8 @@ def _rays(camera: Camera) -> Array:
     coarse = camera.unproject(np.stack([u.ravel(), v.ravel()], -1)).reshape(*u.shape, 3).astype(np.float64)
     x = (np.arange(camera.width * _RAYS) + 0.5) / _RAYS - 0.5
     y = (np.arange(camera.height * _RAYS) + 0.5) / _RAYS - 0.5
-    return np.einsum("yi,xj,ijk->yxk", _cubic(y / step + 2.0, len(u)), _cubic(x / step + 2.0, u.shape[1]), coarse, optimize=True)
+    rays = np.einsum("yi,xj,ijk->yxk", _cubic(y / step + 2.0, len(u)), _cubic(x / step + 2.0, u.shape[1]), coarse, optimize=True)
+    return np.asarray(rays)
 
 
 def _cubic(place: Array, count: int) -> Array:

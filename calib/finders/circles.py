@@ -9,7 +9,7 @@ from calib import corners
 from calib.detection import Detection
 from calib.finders.discs import Discs, fit_discs
 from calib.finders.found import NOTHING, Found, is_late
-from calib.finders.neighbours import foretell
+from calib.finders.neighbours import foretell, quadratic
 from calib.finders.prepare import eight_bit, full_size, resized, working_scale
 from calib.finders.saddle import edge_width_px
 from calib.geometry import Array
@@ -21,7 +21,7 @@ _MOST_STRAY = 0.15  # of the distance of neighbours: how far a centre may lie fr
 _MOST_STRAYING = 0.05
 _RIM_POINTS, _AROUND = 48, 14
 _WORST_SHARE = 0.1
-_UNSURE_SHIFT = 0.15  # of what is taken off for perspective and lens
+_UNSURE_SHIFT = 0.12  # of what is taken off for perspective and lens
 
 
 def find_circles(grey: Image, target: Target, *, deadline: float | None = None) -> Found:
@@ -61,7 +61,7 @@ def find_circles(grey: Image, target: Target, *, deadline: float | None = None) 
         if (~good).mean() > _MOST_STRAYING:
             continue
         centres = np.where(good[:, None], discs.uv, ordered)
-        foretold = foretell(board, ids, centres, ids, board[:, None])[:, 0]
+        foretold = foretell(board, ids, centres, ids)
         if (np.linalg.norm(centres - foretold, axis=1) > _MOST_STRAY * spacing).mean() > _MOST_STRAYING:
             continue
         shift = _eccentricity(board, centres, discs)
@@ -152,16 +152,11 @@ def _eccentricity(board: Array, uv: Array, discs: Discs) -> Array:
     distance = np.linalg.norm(board[:, None] - board[None], axis=-1)
     nearest = np.argsort(distance, axis=1)[:, :_AROUND]
     unit = float(distance[distance > 0.0].min())
-    terms = _quadratic((board[nearest] - board[:, None]) / unit)
+    terms = quadratic((board[nearest] - board[:, None]) / unit)
     bend = np.linalg.pinv(terms) @ (uv[nearest] - uv[:, None])  # (N, 6, 2)
-    area = _polygon(_quadratic(0.25 * rim)[None] @ bend)[0]
+    area = _polygon(quadratic(0.25 * rim)[None] @ bend)[0]
     radius = 0.25 * np.sqrt(np.nanmedian(discs.area_px / np.maximum(area, 1e-9)))
-    return np.asarray(_polygon(_quadratic(radius * rim)[None] @ bend)[1] - bend[:, 0])
-
-
-def _quadratic(places: Array) -> Array:
-    x, y = places[..., 0], places[..., 1]
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1)
+    return np.asarray(_polygon(quadratic(radius * rim)[None] @ bend)[1] - bend[:, 0])
 
 
 def _polygon(points: Array) -> tuple[Array, Array]:

@@ -65,10 +65,16 @@ def guess_target(images: Sequence[Image], square_m: float) -> Target:
     """
     greys = [to_grey(image) for image in images]
     flats = [eight_bit(grey) for grey in greys]
-    target = _marked(greys, flats, square_m) or _chessboard(images, square_m) or _circles(greys, flats, square_m)
+    target = (
+        _marked(greys, flats, square_m)
+        or _chessboard(images, square_m)
+        or _circles(greys, flats, square_m)
+        or _marked(greys, [255 - flat for flat in flats], square_m)  # in the negative
+    )
     if target is None:
+        some = f"{len(images)} image{'s' * (len(images) != 1)}"
         raise InputError(
-            f"no board could be made out in the first {len(images)} images; say what it is, e.g. --target chessboard:9x6:25mm, or"
+            f"no board could be made out in the first {some}; say what it is, e.g. --target chessboard:9x6:25mm, or"
             " put images first that show all of it, sharp and large"
         )
     return target
@@ -79,15 +85,11 @@ def _marked(greys: Sequence[Image], flats: Sequence[Image], square_m: float) -> 
     seen: dict[tuple[str, int, bool], list[_Lattice]] = {}
     tags = [name for name in families() if "APRILTAG" in name]
     for flat in flats:
-        for inverted in (False, True):
-            image = 255 - flat if inverted else flat
-            for border, names in ((1, families()), (APRILGRID_BORDER, tags)):
-                for name, found in zip(names, find_markers(image, names, border=border), strict=True):
-                    lattice = _lattice(found) if len(found.ids) >= _LEAST_MARKERS else None
-                    if lattice is not None:
-                        seen.setdefault((name, border, lattice.is_charuco), []).append(lattice)
-            if seen:
-                break
+        for border, names in ((1, families()), (APRILGRID_BORDER, tags)):
+            for name, found in zip(names, find_markers(flat, names, border=border), strict=True):
+                lattice = _lattice(found) if len(found.ids) >= _LEAST_MARKERS else None
+                if lattice is not None:
+                    seen.setdefault((name, border, lattice.is_charuco), []).append(lattice)
         if any(len(lattices) >= _ENOUGH_IMAGES for lattices in seen.values()):
             break
     ranked = sorted(seen.items(), key=lambda item: -sum(len(lattice.ids) for lattice in item[1]))

@@ -28,6 +28,7 @@ _LEAST_WIDTH = 0.5  # pitches between the corners and the straight line through 
 _LEAST_SHARE = 0.7  # of the neighbours must agree with the layout asked for
 _MOVE, _WORST, _MISFIT = 0.2, 0.12, 0.5  # of a square; of a square; of the contrast
 _GUESS_OF_SQUARE, _FORETOLD_OF_SQUARE = 0.05, 0.02  # so uncertain is a corner foretold by its markers, by its neighbours
+_OUTLYING = 12.0
 _STRAY, _REACH, _SMALL_MISFIT = 0.05, 1.7, 0.03  # of a square; squares; of the contrast
 _TAGS = ("DICT_APRILTAG_36h11", "DICT_APRILTAG_25h9", "DICT_APRILTAG_16h5", "DICT_APRILTAG_36h10")
 
@@ -217,8 +218,10 @@ def _fit(
     fit = fit_saddles(sharp, uv, axes, clear, unsure_px=float(np.clip(unsure * np.median(step), 0.7, 4.0)))
     good = _good(fit, uv, step, dark != inverted)
     # A corner must fit to those around it.
-    foretold = foretell(points, ids[good], fit.uv[good], ids, points[ids][:, None])[:, 0]
-    far = np.linalg.norm(fit.uv - foretold, axis=1) > np.maximum(_STRAY * step, 1.0) + 4.0 * np.where(good, fit.sigma_px, 0.0)
+    foretold = foretell(points, ids[good], fit.uv[good], ids)
+    off = np.linalg.norm(fit.uv - foretold, axis=1)
+    usual = float(np.median(off[good & np.isfinite(off)])) if (good & np.isfinite(off)).any() else 0.0
+    far = off > np.maximum(np.maximum(_STRAY * step, 1.0), 6.0 * usual) + 4.0 * np.where(good, fit.sigma_px, 0.0)
     sure = good & ~far  # NaN is not far
     return _Corners(ids[sure], fit.uv[sure], fit.sigma_px[sure], fit.misfit[sure], float(np.median(fit.blur_px[good], axis=None)))
 
@@ -231,7 +234,7 @@ def _foretold(board: Target, seen: _Corners, shape: tuple[int, ...]) -> tuple[ND
     if len(seen.ids):
         sound = seen.misfit <= 3.0 * np.median(seen.misfit) + _SMALL_MISFIT
         near = np.linalg.norm(points[:, None] - points[seen.ids][None], axis=-1).min(1) < _REACH * board.square_m
-        uv[near] = foretell(points, seen.ids[sound], seen.uv[sound], ids[near], points[near][:, None])[:, 0]
+        uv[near] = foretell(points, seen.ids[sound], seen.uv[sound], ids[near])
         keep = sound | ~np.isfinite(uv[seen.ids]).all(1)
         uv[seen.ids[keep]] = seen.uv[keep]
     return ids, uv
@@ -259,6 +262,7 @@ def _good(fit: Saddles, uv: Array, step: Array, dark: NDArray[np.bool_]) -> NDAr
     moved = np.linalg.norm(fit.uv - uv, axis=1)
     good = np.isfinite(fit.sigma_px) & (fit.dark_first == dark) & (moved < np.maximum(_MOVE * step, 2.0))
     good &= fit.sigma_px < np.maximum(_WORST * step, 1.0)
+    good &= fit.sigma_px < _OUTLYING * (np.median(fit.sigma_px[good]) if good.any() else 1.0)  # covered, or at the image's edge
     usual = float(np.median(fit.misfit[good])) if good.any() else 0.0
     return np.asarray(good & (fit.misfit < max(_MISFIT, 2.5 * usual)))
 

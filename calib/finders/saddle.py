@@ -52,7 +52,8 @@ class Clear:
 
 _SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 26)
 _WIDEST_PX, _WIDEST_BLURRED_PX = 12, 26  # larger windows gain nothing, unless there is much blur ...
-_BLURRED_PX = 2.0  # ... of this standard deviation
+_BLURRED_PX = 2.0  # ... of this standard deviation;
+_FAR_FROM_EDGE = 3.0  # then the next edge must be so many of them away
 _SHARE, _NEXT_EDGE_PX = (0.5, 0.7), 4.0  # of the way to the next edge, which stays this far away where there is room
 _FARTHEST_MOVE, _WORST_SHARE, _UNFITTED_SHARE = 0.25, 0.15, 0.06  # of a square
 _OUTER_SHARE = 0.4  # beyond the outermost corners, for many boards end in half squares
@@ -119,12 +120,13 @@ def fit_saddles(image: NDArray[np.float32], uv: Array, axes: Array, clear: Clear
     Saddles
     """
     first = _fit_all(image, uv, axes, clear, clear.windows_px(axes, _WIDEST_PX), unsure_px)
-    if not np.nanmedian(np.append(first.blur_px, 0.0)) > _BLURRED_PX:
+    blur = float(np.nanmedian(np.append(first.blur_px, 0.0)))
+    if not blur > _BLURRED_PX:
         return first
-    wide = clear.windows_px(axes, _WIDEST_BLURRED_PX)
-    if (wide <= _WIDEST_PX).all():
-        return first
-    return _fit_all(image, uv, axes, clear, wide, unsure_px)
+    room = np.clip(1.0 - _FAR_FROM_EDGE * blur / np.maximum(np.linalg.norm(axes, axis=-1), 1e-9), _OUTER_SHARE, 1.0)
+    room = np.repeat(room, 2, axis=1)
+    clear = Clear(np.clip(clear.limits, -room, room), clear.inner)
+    return _fit_all(image, uv, axes, clear, clear.windows_px(axes, _WIDEST_BLURRED_PX), unsure_px)
 
 
 def polished(grid: Array, image: NDArray[np.float32]) -> tuple[Array, Array, float]:
