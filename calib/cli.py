@@ -150,13 +150,15 @@ def _solve(args: argparse.Namespace) -> int:
     from calib import files
     from calib.detect import TIME_LIMIT_S, detect_pairs
     from calib.detection_cache import DetectionCache
+    from calib.faults_images import check_images
+    from calib.faults_kinds import ranked
     from calib.known_length import parse_known_length, scaled_to
     from calib.report import record_of, report_of, report_path, save_report
     from calib.report_page import save_report_page
     from calib.report_text import report_lines
     from calib.rig_files import save_rig
     from calib.solve import solve_rig
-    from calib.sources import capture_sources, paths_of
+    from calib.sources import ImageFile, capture_sources, paths_of
     from calib.target import parse_target
 
     target = parse_target(args.target)
@@ -194,8 +196,10 @@ def _solve(args: argparse.Namespace) -> int:
         for note in views.notes:
             say(f"note: {note}")
         raise CalibrationError(f"{error}{_other_board(sources, views)}") from error
-    if known is not None:  # what the length has settled
-        result = replace(result, faults=tuple(fault for fault in result.faults if fault.name != "square-size"))
+    stored = [[source.path for source in side if isinstance(source, ImageFile)] for side in (sources.left, sources.right)]
+    faults = ranked([*result.faults, *check_images(*stored)])
+    settled = set() if known is None else {"square-size"}
+    result = replace(result, faults=tuple(fault for fault in faults if fault.name not in settled))
     options = {"target": args.target, "model": args.model, "warp": args.warp}
     options |= {} if args.known_length is None else {"known-length": args.known_length}
     options |= {} if args.time_limit is None else {"time-limit": f"{args.time_limit:g}"}

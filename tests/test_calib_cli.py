@@ -113,6 +113,20 @@ def test_the_report_has_its_stable_fields(photos: Path, solved: Path) -> None:
     assert [entry["name"] for entry in report["inputs"]][:2] == ["left1.png", "right1.png"] or len(report["inputs"]) == 12
 
 
+def test_faults_of_the_files_themselves_are_told(photos: Path, tmp_path: Path) -> None:
+    """The left camera in colour, the right one in grey."""
+    for i in (1, 2, 3, 4):
+        colour = read_image(photos / f"left{i}.png").copy()
+        colour[..., 2] //= 2
+        write_image(tmp_path / f"left{i}.png", colour)
+        write_image(tmp_path / f"right{i}.png", cv2.cvtColor(read_image(photos / f"right{i}.png"), cv2.COLOR_BGR2GRAY))
+    words = ["solve", f"{tmp_path}/left*.png", f"{tmp_path}/right*.png", *WORDS, "--model", "radtan4", "--warp", "off"]
+    assert main([*words, "-o", str(tmp_path / "rig.yaml")]) == 0
+    names = [fault["name"] for fault in json.loads((tmp_path / "rig.report.json").read_text(encoding="utf-8"))["faults"]]
+    assert "colour-grey-mix" in names
+    assert names[-2:] == ["constant-lag", "square-size"]
+
+
 def test_the_page_is_of_this_rig(solved: Path) -> None:
     page = (solved / "rig.report.html").read_text(encoding="utf-8")
     assert "left1.png, right1.png" in page
