@@ -61,7 +61,7 @@ def find_circles(grey: Image, target: Target, *, deadline: float | None = None) 
         if (~good).mean() > _MOST_STRAYING:
             continue
         centres = np.where(good[:, None], discs.uv, ordered)
-        foretold = foretell(board, ids, centres, ids)
+        foretold, _ = foretell(board, ids, centres, ids)
         if (np.linalg.norm(centres - foretold, axis=1) > _MOST_STRAY * spacing).mean() > _MOST_STRAYING:
             continue
         shift = _eccentricity(board, centres, discs)

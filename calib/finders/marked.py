@@ -29,6 +29,7 @@ _LEAST_SHARE = 0.7  # of the neighbours must agree with the layout asked for
 _MOVE, _WORST, _MISFIT = 0.2, 0.12, 0.5  # of a square; of a square; of the contrast
 _GUESS_OF_SQUARE, _FORETOLD_OF_SQUARE = 0.05, 0.02  # so uncertain is a corner foretold by its markers, by its neighbours
 _OUTLYING = 12.0
+_MORE_ROUNDS, _LEAST_GROWTH = 3, 4
 _STRAY, _REACH, _SMALL_MISFIT = 0.05, 1.7, 0.03  # of a square; squares; of the contrast
 _TAGS = ("DICT_APRILTAG_36h11", "DICT_APRILTAG_25h9", "DICT_APRILTAG_16h5", "DICT_APRILTAG_36h10")
 
@@ -166,11 +167,17 @@ def _measure(grey: Image, best: _Reading, asked: Target, inverted: bool) -> Foun
     """The corners of a board whose markers are known."""
     board, sharp = best.target, corners.finite(grey)
     ids, uv = (_charuco_corners if board.kind == "charuco" else _tag_corners)(best)
-    first = _fit(sharp, best, ids, uv, inverted, _GUESS_OF_SQUARE)
-    # Markers' outlines mislead where black touches black; corners and blur of the first round foretell all corners better.
-    final = _fit(sharp, best, *_foretold(board, first, grey.shape), inverted, _FORETOLD_OF_SQUARE, first.blur_px)
-    if len(final.ids) < len(first.ids) // 2:
-        final = first
+    first = _fit(sharp, best, ids, uv, None, inverted, _GUESS_OF_SQUARE)
+    # Markers' outlines mislead where black touches black; corners and blur of one round foretell those of the next better, and
+    # those of markers that were not read.
+    final = first
+    for _ in range(_MORE_ROUNDS):
+        more = _fit(sharp, best, *_foretold(board, final), inverted, _FORETOLD_OF_SQUARE, final.blur_px)
+        if len(more.ids) < len(final.ids) // 2:
+            break
+        grown, final = len(more.ids) - len(final.ids), more
+        if grown < _LEAST_GROWTH:
+            break
     if len(final.ids) < LEAST_CORNERS or _width(board.object_points()[final.ids, :2]) < _LEAST_WIDTH * board.square_m:
         return Found(None, f"only {len(final.ids)} corners of the board can be measured", asked)
     order = np.argsort(final.ids)
@@ -199,6 +206,7 @@ def _fit(
     best: _Reading,
     ids: NDArray[np.int64],
     uv: Array,
+    bend: Array | None,
     inverted: bool,
     unsure: float,
     blur_px: float = 1.0,
@@ -208,7 +216,7 @@ def _fit(
     points = board.object_points()[:, :2]
     inside = ((uv >= 1.0) & (uv <= np.array(sharp.shape[::-1]) - 2.0)).all(1)  # False for NaN
     ids, uv = ids[inside], uv[inside]
-    axes = _axes(best, ids, uv)
+    axes = _axes(best, ids, None if bend is None else bend[inside])
     known = np.isfinite(axes).all((1, 2))
     ids, uv, axes = ids[known], uv[known], axes[known]
     if not len(ids):
@@ -218,7 +226,7 @@ def _fit(
     fit = fit_saddles(sharp, uv, axes, clear, unsure_px=float(np.clip(unsure * np.median(step), 0.7, 4.0)))
     good = _good(fit, uv, step, dark != inverted)
     # A corner must fit to those around it.
-    foretold = foretell(points, ids[good], fit.uv[good], ids)
+    foretold, _ = foretell(points, ids[good], fit.uv[good], ids)
     off = np.linalg.norm(fit.uv - foretold, axis=1)
     usual = float(np.median(off[good & np.isfinite(off)])) if (good & np.isfinite(off)).any() else 0.0
     far = off > np.maximum(np.maximum(_STRAY * step, 1.0), 6.0 * usual) + 4.0 * np.where(good, fit.sigma_px, 0.0)
@@ -226,21 +234,21 @@ def _fit(
     return _Corners(ids[sure], fit.uv[sure], fit.sigma_px[sure], fit.misfit[sure], float(np.median(fit.blur_px[good], axis=None)))
 
 
-def _foretold(board: Target, seen: _Corners, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Array]:
+def _foretold(board: Target, seen: _Corners) -> tuple[NDArray[np.int64], Array, Array]:
     """Where all corners of the board should be, those that are known where they are; far from any known corner: nowhere."""
     points = board.object_points()[:, :2]
     ids = np.arange(len(points))
-    uv = np.full((len(points), 2), np.nan)
+    uv, bend = np.full((len(points), 2), np.nan), np.full((len(points), 2, 2), np.nan)
     if len(seen.ids):
         sound = seen.misfit <= 3.0 * np.median(seen.misfit) + _SMALL_MISFIT
         near = np.linalg.norm(points[:, None] - points[seen.ids][None], axis=-1).min(1) < _REACH * board.square_m
-        uv[near] = foretell(points, seen.ids[sound], seen.uv[sound], ids[near])
+        uv[near], bend[near] = foretell(points, seen.ids[sound], seen.uv[sound], ids[near])
         keep = sound | ~np.isfinite(uv[seen.ids]).all(1)
         uv[seen.ids[keep]] = seen.uv[keep]
-    return ids, uv
+    return ids, uv, bend
 
 
-def _axes(best: _Reading, ids: NDArray[np.int64], uv: Array) -> Array:
+def _axes(best: _Reading, ids: NDArray[np.int64], bend: Array | None) -> Array:
     """(N, 2, 2) steps at the corners, px: of a charuco one square, of an aprilgrid one tag, into the tag."""
     board = best.target
     points = board.object_points()[:, :2]
@@ -254,7 +262,8 @@ def _axes(best: _Reading, ids: NDArray[np.int64], uv: Array) -> Array:
     H = homographies(places, best.seen.corners_uv)
     nearest = np.linalg.norm(points[ids][:, None] - places.mean(1)[None], axis=-1).argmin(1)
     mapped = apply_homographies(H[nearest], ends)
-    return np.asarray(mapped[:, :2] - mapped[:, 2:])
+    axes = np.asarray(mapped[:, :2] - mapped[:, 2:])
+    return axes if bend is None else np.where(np.isfinite(bend), steps @ np.nan_to_num(bend), axes)
 
 
 def _good(fit: Saddles, uv: Array, step: Array, dark: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from calib.geometry import Array
 _NEIGHBOURS, _LEAST, _LEAST_FOR_BEND = 14, 5, 9
 
 
-def foretell(board: Array, known: NDArray[np.int64], known_uv: Array, asked: NDArray[np.int64]) -> Array:
+def foretell(board: Array, known: NDArray[np.int64], known_uv: Array, asked: NDArray[np.int64]) -> tuple[Array, Array]:
     """Pixels of points on the board from those that are known; a point does not foretell itself.
 
     Parameters
@@ -27,12 +27,14 @@ def foretell(board: Array, known: NDArray[np.int64], known_uv: Array, asked: NDA
 
     Returns
     -------
-    (N, 2) array
-        NaN where fewer than 5 other points are known, or they lie on a line.
+    uv : (N, 2) array
+        px
+    bend : (N, 2, 2) array
+        Their derivatives by x and y of the board; both are NaN where fewer than 5 other points are known, or they lie on a line.
     """
-    result = np.full((len(asked), 2), np.nan)
+    result, bend = np.full((len(asked), 2), np.nan), np.full((len(asked), 2, 2), np.nan)
     if len(known) <= _LEAST or not len(asked):
-        return result
+        return result, bend
     distance = np.linalg.norm(board[asked][:, None] - board[known][None], axis=-1)
     distance[asked[:, None] == known[None]] = np.inf
     nearest = np.argsort(distance, axis=1)[:, : min(_NEIGHBOURS, len(known) - 1)]
@@ -47,8 +49,9 @@ def foretell(board: Array, known: NDArray[np.int64], known_uv: Array, asked: NDA
         sharpness = np.linalg.svd(rows, compute_uv=False)
         sound = sharpness[:, -1] > 0.02 * sharpness[:, 0]
         goal = known_uv[nearest[sound]] * weight[sound][..., None]
-        result[sound] = (np.linalg.pinv(rows[sound]) @ goal)[:, 0]
-    return result
+        solved = np.linalg.pinv(rows[sound]) @ goal
+        result[sound], bend[sound] = solved[:, 0], solved[:, 1:3] / unit[sound, None, None]
+    return result, bend
 
 
 def quadratic(places: Array) -> Array:
