@@ -128,7 +128,7 @@ def _accumulate(blocks: list[tuple[Array, Array, Array, Array]]) -> _Sums:
 
 
 def _test(what: str, sums: _Sums, chosen: slice, pose_count: int, fit: Fit, corners: int) -> Structure:
-    from scipy import stats
+    from scipy.special import betainc, ndtri  # scipy.stats has the same, but takes a second to load
 
     unknown = Structure(what, float("nan"), float("nan"), float("nan"))
     if not sums.rows:
@@ -152,8 +152,8 @@ def _test(what: str, sums: _Sums, chosen: slice, pose_count: int, fit: Fit, corn
     remaining = max(sums.ee - float(ne @ inverse @ ne) - gain, 1e-300)
     variance = remaining / rest
     ratio = gain / freedom / variance
-    p = float(stats.f.sf(ratio, freedom, rest))
-    z = float(stats.norm.isf(max(p, 1e-300)))
+    p = float(betainc(0.5 * rest, 0.5 * freedom, rest / (rest + freedom * ratio)))  # of Fisher's F
+    z = float(-ndtri(max(p, 1e-300)))
     sigma_px = float(np.mean(np.concatenate([side.sigma_px[side.kept] for side in fit.sides])))
     return Structure(what, p, z, float(np.sqrt(max(gain - freedom * variance, 0.0) / corners)) * sigma_px)
 
