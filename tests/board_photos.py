@@ -45,7 +45,7 @@ def photo(
     board = board_image(drawn or target, pixels_per_m, rim_m=0.8 * target.square_m)
     rays = _rays(camera)
     plane = np.linalg.inv(np.stack([R[:, 0], R[:, 1], t], -1))
-    places = rays @ plane.T
+    places = rays @ plane.T.astype(np.float32)
     uv = (board.origin_uv + pixels_per_m * (places[..., :2] / places[..., 2:])).astype(np.float32)
     shown = board.image if not inverted else 255 - board.image
     seen = cv2.remap(shown, uv[..., 0], uv[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=120.0)
@@ -58,7 +58,7 @@ def photo(
 
 
 @lru_cache(maxsize=4)
-def _rays(camera: Camera) -> Array:
+def _rays(camera: Camera) -> NDArray[np.float32]:
     """(H n, W n, 3) rays of n x n points in each pixel; exact on a coarse grid, cubic between (to 1e-5 px)."""
     step = 8
     v, u = np.mgrid[-2 : camera.height // step + 4, -2 : camera.width // step + 4] * float(step)
@@ -66,7 +66,7 @@ def _rays(camera: Camera) -> Array:
     x = (np.arange(camera.width * _RAYS) + 0.5) / _RAYS - 0.5
     y = (np.arange(camera.height * _RAYS) + 0.5) / _RAYS - 0.5
     rays = np.einsum("yi,xj,ijk->yxk", _cubic(y / step + 2.0, len(u)), _cubic(x / step + 2.0, u.shape[1]), coarse, optimize=True)
-    return np.asarray(rays)
+    return np.asarray(rays, np.float32)
 
 
 def _cubic(place: Array, count: int) -> Array:

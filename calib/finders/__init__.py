@@ -31,7 +31,8 @@ def find_board(image: Image, target: Target, *, deadline: float | None = None, s
     Returns
     -------
     Found
-        `detection`, or None and the reason; `target`, the board as it turned out to be.
+        `detection`, or None and the reason; `target`, the board as it turned out to be. Boards whose black and white are
+        exchanged are found as well (`Detection.is_inverted`); a chessboard with one reading is then read from its other end.
     """
     grey = to_grey(image)
     if target.has_ids:
