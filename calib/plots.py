@@ -83,7 +83,9 @@ def style() -> Any:
     """A context in which figures take our fonts, colours and line widths, whatever the user's own settings are."""
     import matplotlib
 
-    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE, "backend": matplotlib.rcParams["backend"]}
+    # "backend" stays what it is: to look at it makes matplotlib load its interface for windows
+    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE}
+    del settings["backend"]
     return matplotlib.rc_context(settings)
 
 
