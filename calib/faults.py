@@ -42,6 +42,7 @@ _MUCH_BETTER = 0.7
 _LEAST_PAIRS, _GOOD_PAIRS = 5, 10
 _LOW_TILT_DEG = 8.0
 _PATTERN_SHARE, _PATTERN_PX = 0.15, 0.15
+_SURE_SHARE = 0.03  # below it no other lens is tried
 _PARITY_SHARE, _PARITY_SIGMAS, _PARITY_PX = 0.15, 10.0, 0.3
 _BLUR_PX = 4.5
 _STRANGE = 3.0  # times the median view's error: another resolution is tried
@@ -106,7 +107,7 @@ def _alone(views: BoardViews, model: str) -> tuple[CameraFit | None, CameraFit |
             if best is None or single.rms_px < _MUCH_BETTER * best.rms_px:
                 best = single
             side = side_of(single.camera, flat, seen, single.poses)
-            if side is not None and lens_pattern(side)[0] < _PATTERN_SHARE:
+            if side is not None and lens_pattern(side)[0] < _SURE_SHARE:
                 break  # this lens is what the model says
         found.append(best)
     return found[0], found[1]
