@@ -237,10 +237,8 @@ class _System:
         shared = np.concatenate(columns)
         s = len(shared)
         edges = np.searchsorted(sight.moment, np.arange(self.problem.moments + 1))
-        for m in range(self.problem.moments):
+        for m in np.flatnonzero(np.diff(edges)):
             low, high = edges[m], edges[m + 1]
-            if low == high:
-                continue
             part = J[low:high].reshape(-1, s + 6)
             square, slope = part.T @ part, part.T @ weighted[low:high].ravel()
             self.A[m][np.ix_(shared, shared)] += square[:s, :s]
@@ -319,7 +317,8 @@ def _cost(problem: Problem, state: State, cauchy: float) -> float:
 def _weights(error: Array, cauchy: float) -> Array:
     if not cauchy:
         return np.ones(len(error))
-    return np.asarray(1.0 / (1.0 + (error * error).sum(1) / (cauchy * cauchy)))
+    with np.errstate(all="ignore"):
+        return np.asarray(1.0 / (1.0 + (error * error).sum(1) / (cauchy * cauchy)))
 
 
 def _cross(slopes: Array, arm: Array) -> Array:

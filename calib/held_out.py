@@ -36,11 +36,14 @@ class HeldOut:
 
 
 def held_out(joint: Joint, *, folds: int = FOLDS) -> HeldOut | None:
-    """Solve again without each fold of pairs, and predict the pairs left out; None with too few pairs for it.
+    """Solve again without each fold of pairs, and predict the pairs left out; None with too few pairs for it,
+    or where the lenses are those of the cameras alone.
 
     Pairs go to the folds in turn. Views seen by one camera only, and pairs taken apart, are always used for the solution and
     never for the judgement. Corners left out by the whole solution stay out of the new ones, but are judged.
     """
+    if joint.togetherness.is_loose:
+        return None  # its lenses know all pairs
     together = np.array(joint.together, np.int64)
     folds = min(folds, len(together))
     if len(together) - -(-len(together) // folds) < _LEAST_TRAINING if folds else True:

@@ -15,6 +15,7 @@ from calib.bundle import Board, Normal, Problem, State, adjust, normal_equations
 from calib.corner_order import CornerOrder, Pose
 from calib.covariance import RigCovariance, parameter_names
 from calib.detection import PairView
+from calib.errors import CalibrationError
 from calib.fit import Fit, Residuals
 from calib.geometry import Array, compose, invert, nearest_rotation
 from calib.rig import StereoRig
@@ -28,6 +29,8 @@ _UNSTEADY, _STEADY = 2.0, 1.5  # `Togetherness.unsteady`: where pairs are taken 
 _LEAST_PAIRS = 3
 _LEAST_SHARE = 0.4  # of the pairs must stay
 _CAUTIOUS = 10.0  # sigmas: scale of the loss on the way to the first answer
+_GAP = 25.0  # between the gains of pairs that are at one moment and those that are not, where there are two kinds
+_TOLD = 1e-9  # of the largest eigenvalue: below it a pair tells nothing
 _BEYOND_CHANCE = 2.5  # sigmas: once in a hundred sound captures
 _CONTRADICTS = "its two images contradict the motion between the cameras that the other pairs agree on"
 _ANOTHER_MOMENT = "its two images were not taken at one moment, or the cameras had moved against each other"
@@ -57,7 +60,7 @@ class Joint:
     pairs: Sequence[PairView]
     target: Target
     togetherness: Togetherness
-    """the right view of a pair i that was taken apart stands at moment i + len(pairs)"""
+    """which pairs were taken apart; the right view of such a pair i stands at moment i + len(pairs)"""
     repaired: dict[int, str]
     disagreement: float
     """see `calib.fit.Fit`"""
@@ -106,10 +109,22 @@ def contradictions(
         The pairs that `agreed` judged.
     fit_warp : bool
         Whether the board may be bowed.
+
+    Raises
+    ------
+    CalibrationError
+        Fewer than three pairs agree.
     """
     disagreement = np.array(agreed.disagreement_rad)
     far = np.array(both)[disagreement > max(_FAR_TIMES * float(np.median(disagreement)), _FAR_RAD)]
-    apart = dict.fromkeys(far.tolist(), _CONTRADICTS) if len(both) - len(far) >= _LEAST_PAIRS else {}
+    if len(both) - len(far) < _LEAST_PAIRS:
+        raise CalibrationError(
+            f"{len(far)} of {len(both)} pairs contradict the motion between the cameras that the others agree on, and at least"
+            f" {_LEAST_PAIRS} must agree: no rig explains all pairs. Was each pair taken at one moment, by the same two cameras,"
+            " and do the names pair up?"
+        )
+    apart = dict.fromkeys(far.tolist(), _CONTRADICTS)
+    limit = _UNSTEADY
     least = max(_LEAST_PAIRS, int(np.ceil(_LEAST_SHARE * len(both))))
     alone = float(np.sqrt(np.mean([single.robust.scale**2 for single in mono])))
     motion, state, first = (agreed.R_right_left, agreed.t_right_left_m), None, None
@@ -122,11 +137,12 @@ def contradictions(
         together = [i for i in both if i not in apart]
         ratio = mean_scale(part, state) / alone
         first = first or ratio
-        if ratio < (_UNSTEADY if len(apart) == len(far) else _STEADY):
+        if ratio < limit:
             return Togetherness(apart, first)
+        limit = _STEADY
         if len(together) <= least:
             return Togetherness(dict.fromkeys(far.tolist(), _CONTRADICTS), first, is_loose=True)
-        scatter = _own_gain(normal_equations(part, state), np.array(together), _motion_columns(part))
+        scatter, _ = _own_gain(normal_equations(part, state), np.array(together), _motion_columns(part))
         worst = np.argsort(-scatter)[: max(1, min(len(together) // 10, len(together) - least))]
         apart = {**apart, **dict.fromkeys((together[i] for i in worst), _ANOTHER_MOMENT)}
 
@@ -208,12 +224,12 @@ def _set_up(
     problem = Problem(Board(target.object_points()), sights, 2 * count, fit_warp)
     back = invert(*motion)
     R, t = np.tile(np.eye(3), (2 * count, 1, 1)), np.zeros((2 * count, 3))
+    anywhere = next(pose for pose in mono[0].fit.poses if pose is not None)  # for views that no one could place
     for i in range(count):
         left, right = mono[0].fit.poses[i], mono[1].fit.poses[i]
         seen_right = None if right is None else compose(*back, *right)
-        for moment, pose in ((i, left or seen_right), (i + count, seen_right or left)):
-            if pose is not None:
-                R[moment], t[moment] = pose
+        R[i], t[i] = left or seen_right or anywhere
+        R[i + count], t[i + count] = seen_right or left or anywhere
     if start is not None:
         known = [i for i in range(count) if i not in apart]
         R[known], t[known] = start.R_poses[known], start.t_poses[known]
@@ -240,8 +256,8 @@ def _judged(
     if len(together) >= _LEAST_PAIRS:
         chi2 = robust.scale**2 * part.freedom
         for columns in (np.arange(len(normal.gradient)), _motion_columns(part)):
-            gain = _own_gain(normal, together, columns)
-            asked = len(columns) * (len(together) - 1)
+            gain, ranks = _own_gain(normal, together, columns)
+            asked = max(int(ranks.sum()) - len(columns), 1)
             rest = max(part.freedom - asked, 1)
             left_over = max(chi2 - float(gain.sum()), 1e-12) / rest
             ratio = float(gain.sum()) / asked / left_over
@@ -249,15 +265,38 @@ def _judged(
                 # a loose solution's scale holds the disagreement already; the jackknife over pairs of real captures agrees
                 extra = left_over / robust.scale**2 if togetherness.is_loose else 1.0
                 disagreement = max(disagreement, float(np.sqrt(ratio * extra)))
-            scatter[together] = gain / (len(columns) * left_over)  # of the motion in the end
+            scatter[together] = gain / (np.maximum(ranks, 1) * left_over)  # of the motion in the end
+        strangers = _strangers(robust, pairs, target, mono, togetherness) / left_over
+        if len(strangers) and strangers.min() < _GAP * np.nanmax(scatter):
+            # no gap: those taken apart are but the far end of pairs that all disagree
+            ratio = float((6.0 * strangers.sum() + 6.0 * np.nansum(scatter)) / (6.0 * (len(strangers) + len(together) - 1)))
+            disagreement = max(disagreement, float(np.sqrt(ratio)))
     return Joint(robust, sizes, pairs, target, togetherness, {}, disagreement, scatter, mono)
 
 
-def _own_gain(normal: Normal, moments: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
-    """How much of chi square each moment would gain by values of its own for some shared parameters."""
+def _own_gain(normal: Normal, moments: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+    """How much of chi square each moment would gain by values of its own for some shared parameters, and of how many it tells."""
     g = normal.each_gradient[moments][:, columns]
     H = normal.each[moments][:, columns][:, :, columns]
-    return np.array([float(a @ invert_spd(b) @ a) for a, b in zip(g, H, strict=True)])
+    size = 1.0 / np.sqrt(np.maximum(np.einsum("mii->mi", H), 1e-300))
+    values, vectors = np.linalg.eigh(H * size[:, :, None] * size[:, None, :])
+    known = values > _TOLD * np.maximum(values[:, -1:], 1e-300)
+    along = np.einsum("mij,mi->mj", vectors, g * size)
+    return np.where(known, along**2 / np.where(known, values, 1.0), 0.0).sum(1), known.sum(1)
+
+
+def _strangers(robust: Robust, pairs: Sequence[PairView], target: Target, mono: Monos, togetherness: Togetherness) -> Array:
+    """What a motion of its own would gain each pair that was taken apart for being unsteady, per degree of freedom."""
+    unsteady = [i for i, why in togetherness.apart.items() if why == _ANOTHER_MOMENT]
+    if not unsteady:
+        return np.zeros(0)
+    far = {i: why for i, why in togetherness.apart.items() if i not in unsteady}
+    motion = robust.state.R, robust.state.t
+    problem, start = _set_up(pairs, target, mono, motion, far, robust.problem.fit_warp, robust.state)
+    part = problem.only(_kept_alone(mono, far, len(pairs)))
+    placed = adjust(replace(part, fit_warp=False, fixed=tuple(range(part.shared_count))), start)
+    gain, ranks = _own_gain(normal_equations(part, placed), np.array(unsteady), _motion_columns(part))
+    return gain / np.maximum(ranks, 1)
 
 
 def fit_of(joint: Joint) -> Fit:

@@ -18,6 +18,7 @@ from calib.plausible import check_fit, check_single, explains, lens_doubt
 from calib.readings import Read, agree, exchanged, reread
 from calib.robust import distances
 from calib.single import Single, solve_camera
+from calib.usable import usable_views
 
 AUTO = ("radtan4", "radtan5", "fisheye", "radtan8")
 """what "auto" tries, from the simplest to the most complex"""
@@ -39,8 +40,8 @@ class Found:
     held_out_rows_all_px: Array
     """(K,) the same with the corners that the whole solution left out"""
     folds: int
-    doubt: str
-    """what to say of the lenses; empty for sound ones"""
+    notes: tuple[str, ...]
+    """what a user should know of views and lenses"""
 
 
 def find_fit(
@@ -63,6 +64,7 @@ def find_fit(
     CalibrationError
         No camera or no rig explains the corners, or the pictures do not determine it.
     """
+    views = usable_views(views)
     sizes = views.left_size, views.right_size
     models = AUTO if model == "auto" else (model,)
     progress("each camera alone")
@@ -77,18 +79,20 @@ def find_fit(
     mono = _reread_right(monos[base], read, views) if read.repaired else monos[base]
     togetherness = contradictions(read.pairs, views.target, mono, read.agreed, read.both, fit_warp=warp != "off")
     bows = (False,) if togetherness.is_loose else {"auto": (False, True), "on": (True,), "off": (False,)}[warp]
-    tried: list[Joint] = []
+    tried: list[_Tried] = []
     waiting = sorted(monos, key=lambda name: name not in _worth_trying(monos))
     promising = len(_worth_trying(monos))
     for number, name in enumerate(waiting):
-        if number >= promising and any(not _problem(joint) and not lens_doubt(fit_of(joint)) for joint in tried):
+        if number >= promising and any(not one.problem and not one.doubt for one in tried):
             break  # the others come only where these cannot be believed
         progress(f"both cameras, {name}")
         mono = _reread_right(monos[name], read, views) if read.repaired else monos[name]
         for bowed in bows:
             joint = solve_joint(read.pairs, views.target, sizes, mono, read.agreed, togetherness, fit_warp=bowed)
-            tried.append(replace(joint, repaired={**exchange, **read.repaired}))
-    return _best(tried, [name for name in models if name not in {joint.model for joint in tried}], progress)
+            tried.append(_tried(replace(joint, repaired={**exchange, **read.repaired})))
+    tried.sort(key=lambda one: (models.index(one.joint.model), one.joint.robust.problem.fit_warp))
+    found = _best(tried, [name for name in models if name not in {one.joint.model for one in tried}], progress)
+    return replace(found, notes=(*views.notes, *found.notes))
 
 
 def _worth_trying(monos: dict[str, Monos]) -> list[str]:
@@ -101,13 +105,25 @@ def _worth_trying(monos: dict[str, Monos]) -> list[str]:
     return found
 
 
-def _problem(joint: Joint) -> str:
-    """Why a solution cannot be believed; empty where it can."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """A solution, and what speaks against it."""
+
+    joint: Joint
+    fit: Fit
+    problem: str
+    """why it cannot be believed"""
+    doubt: str
+    """what its lenses cannot tell"""
+
+
+def _tried(joint: Joint) -> _Tried:
+    fit = fit_of(joint)
     try:
-        check_fit(fit_of(joint))
+        check_fit(fit)
     except CalibrationError as error:
-        return str(error)
-    return ""
+        return _Tried(joint, fit, str(error), "")
+    return _Tried(joint, fit, "", lens_doubt(fit))
 
 
 def _alone(views: BoardViews, models: Sequence[str]) -> tuple[list[PairView], dict[str, Monos]]:
@@ -130,9 +146,9 @@ def _alone(views: BoardViews, models: Sequence[str]) -> tuple[list[PairView], di
                     ]
         except CalibrationError as error:
             raise CalibrationError(f"{side} camera: {error}") from error
-        for model in models:
-            found[model].append(singles[model])
-    return pairs, {model: (left, right) for model, (left, right) in found.items()}
+        for model, single in singles.items():
+            found[model].append(single)
+    return pairs, {model: (both[0], both[1]) for model, both in found.items() if len(both) == 2}
 
 
 def _each_model(
@@ -144,14 +160,23 @@ def _each_model(
         if model not in solved:
             simpler = _SIMPLER.get(model)
             start = None
-            if simpler is not None and explains(solve(simpler).fit):
+            if simpler is not None and (simpler in solved or simpler not in models) and explains(solve(simpler).fit):
                 start = np.zeros(4 + COEFFICIENTS[model])
                 known = solve(simpler).robust.state.intrinsics[0]
                 start[: len(known)] = known
             solved[model] = solve_camera(board, seen, size, model, start=start)
         return solved[model]
 
-    return {model: solve(model) for model in models}
+    failure: CalibrationError | None = None
+    for model in models:
+        try:
+            solve(model)
+        except CalibrationError as error:
+            failure = error
+    if not any(model in solved for model in models):
+        assert failure is not None
+        raise failure
+    return {model: solved[model] for model in models if model in solved}
 
 
 def _least(singles: dict[str, Single]) -> float:
@@ -195,33 +220,31 @@ def _reread_right(monos: Monos, read: Read, views: BoardViews) -> Monos:
     return monos[0], solve_camera(board, right, views.right_size, model, start=robust.state.intrinsics[0])
 
 
-def _best(joints: Sequence[Joint], untried: Sequence[str], progress: Callable[[str], None]) -> Found:
-    """Choose among the solutions that may be believed."""
-    problems = [_problem(joint) for joint in joints]
-    doubts = [problem or lens_doubt(fit_of(joint)) for problem, joint in zip(problems, joints, strict=True)]
-    sound, possible = ([i for i, what in enumerate(listed) if not what] for listed in (doubts, problems))
-    good = sound or possible
+def _best(tried: Sequence[_Tried], untried: Sequence[str], progress: Callable[[str], None]) -> Found:
+    """Choose among the solutions that may be believed; they come from the simplest lens to the most complex."""
+    possible = [one for one in tried if not one.problem]
+    good = [one for one in possible if not one.doubt] or possible
     if not good:
-        raise CalibrationError(problems[0])
+        raise CalibrationError(tried[0].problem)
     progress("pairs left out")
-    held = [held_out(joints[i]) for i in good]
-    best, errors = choose([(joints[i], one) for i, one in zip(good, held, strict=True)])
-    chosen, one = good[best], held[best]
-    error_of = dict(zip(good, errors, strict=True))
+    held = [held_out(one.joint) for one in good]
+    best, errors = choose([(one.joint, what) for one, what in zip(good, held, strict=True)])
+    chosen, one_held = good[best], held[best]
+    error_of = {id(one): error for one, error in zip(good, errors, strict=True)}
     candidates = [
         Candidate(
-            joint.model,
-            joint.robust.problem.fit_warp,
-            len(joint.robust.problem.free),
-            fit_of(joint).rms_px,
-            error_of.get(i, float("nan")),
-            i == chosen,
-            doubts[i].split(";")[0],
+            one.joint.model,
+            one.joint.robust.problem.fit_warp,
+            len(one.joint.robust.problem.free),
+            one.fit.rms_px,
+            error_of.get(id(one), float("nan")),
+            one is chosen,
+            (one.problem or one.doubt).split(";")[0],
         )
-        for i, joint in enumerate(joints)
+        for one in tried
     ]
     nan, why = float("nan"), "no better than simpler ones for a single camera, or out of the question"
     candidates += [Candidate(name, False, 2 * (4 + COEFFICIENTS[name]) + 6, nan, nan, False, why) for name in untried]
-    rows, kept = row_errors(joints[chosen], one) if one is not None else (np.zeros(0), np.zeros(0, np.bool_))
-    doubt = doubts[chosen]
-    return Found(fit_of(joints[chosen]), tuple(candidates), rows[kept], rows, 0 if one is None else len(one.rigs), doubt)
+    rows, kept = row_errors(chosen.joint, one_held) if one_held is not None else (np.zeros(0), np.zeros(0, np.bool_))
+    folds = 0 if one_held is None else len(one_held.rigs)
+    return Found(chosen.fit, tuple(candidates), rows[kept], rows, folds, (chosen.doubt,) if chosen.doubt else ())

@@ -164,10 +164,9 @@ class _Search:
         R, t = self.poses(places)
         visible, weights = self.visibility(R, t)
         rows = np.flatnonzero(visible)
-        parts = [
-            self._information(R[some], t[some], weights[:, some]) for some in np.split(rows, range(_BATCH, len(rows), _BATCH))
-        ]
-        return places[rows], np.concatenate(parts)
+        batches = [some for some in np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(some)]
+        parts = [self._information(R[some], t[some], weights[:, some]) for some in batches]
+        return places[rows], np.concatenate(parts) if len(rows) else np.zeros((0, self.free.shape[1], self.free.shape[1]))
 
     def _information(self, R: Array, t: Array, weights: Array) -> Array:
         turned = np.einsum("cij,nj->cni", R, self.board)

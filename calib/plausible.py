@@ -10,6 +10,7 @@ from calib.fit import CameraFit, Fit
 from calib.geometry import Array
 
 LEAST_TILT_DEG = 5.0
+_MOST_BASELINE_SIGMA = 0.1
 _MOST_FOCAL_SIGMA = 0.05  # of the focal length
 _RMS_LIMIT = 1.25e-3  # of the image diagonal: 1 px at 640 x 480
 _RUNAWAY, _FEW = 100.0, 5  # size of coefficients, of models that have more than so many
@@ -83,7 +84,19 @@ def check_fit(fit: Fit) -> None:
             f" worst are {'; '.join(f'{name}: {rms:.1f} px' for rms, name in worst)}. Was each pair taken at one moment, by the"
             " same two cameras, and do the names pair up?"
         )
+    sigma_m = fit.rig.baseline_sigma_m
+    if sigma_m is None or not sigma_m < _MOST_BASELINE_SIGMA * fit.rig.baseline_m:
+        raise CalibrationError(
+            f"the baseline is {1e3 * fit.rig.baseline_m:.3g} mm, uncertain by {1e3 * (sigma_m or np.inf):.3g} mm (limit"
+            f" {_MOST_BASELINE_SIGMA:.0%}): the pictures do not tell two places of the cameras; are left and right of one camera?"
+        )
     for name, camera, side in (("left", fit.rig.left, fit.left), ("right", fit.rig.right, fit.right)):
+        sigma_px = fit.rig.sigma(f"{name}.focal_x_px")
+        if not sigma_px < _MOST_FOCAL_SIGMA * camera.focal_x_px:
+            raise CalibrationError(
+                f"{name} camera: the focal length found ({fit.model}) is uncertain by {sigma_px / camera.focal_x_px:.0%} (limit"
+                f" {_MOST_FOCAL_SIGMA:.0%}); the pictures do not determine it. {_ADVICE_TILT}"
+            )
         angle = _widest_rad(camera, side.seen_uv[side.kept])
         if not angle < camera.fold_angle_rad() * (1.0 - _MARGIN):
             raise CalibrationError(

@@ -16,6 +16,7 @@ _CAUCHY = 2.5  # sigmas
 _RAYLEIGH_MEDIAN2 = 2.0 * np.log(2.0)  # median of the squared distance of two unit Gaussians
 _ROUNDS = 8
 _LEAST_CORNERS = 4  # of a view: three unknown angles, three of place
+_LEAST_WIDTH = 1e-3  # of the length: what is narrower is a line
 _LEAST_SCALE = 1e-4  # of the stated sigmas: corners without noise
 
 
@@ -93,6 +94,19 @@ def invert_spd(matrix: Array) -> Array:
     return np.asarray((vectors / values) @ vectors.T * size[:, None] * size)
 
 
+def spreads(points: Array) -> bool:
+    """Whether points (n, 2 or 3) span an area: four at least, not on a line, not all in one place."""
+    if len(points) < _LEAST_CORNERS:
+        return False
+    extent = np.linalg.svd(points - points.mean(0), compute_uv=False)
+    return bool(extent[1] > _LEAST_WIDTH * extent[0] > 0.0)
+
+
+def _views(moment: NDArray[np.int64]) -> list[Mask]:
+    """The rows of each moment, as masks."""
+    return [moment == m for m in np.unique(moment)]
+
+
 def _median_scale(problem: Problem, state: State) -> float:
     all_distances = np.concatenate(distances(problem, state))
     return max(float(np.sqrt(np.median(all_distances**2) / _RAYLEIGH_MEDIAN2)), _LEAST_SCALE)
@@ -102,6 +116,6 @@ def _good(problem: Problem, state: State, scale: float) -> tuple[Mask, ...]:
     kept = []
     for sight, distance in zip(problem.sights, distances(problem, state), strict=True):
         good = distance <= OUTLIER * scale
-        count = np.bincount(sight.moment[good], minlength=problem.moments)
-        kept.append(good & (count[sight.moment] >= _LEAST_CORNERS))
+        enough = np.array([spreads(problem.board.points_m[sight.ids[rows & good]]) for rows in _views(sight.moment)])
+        kept.append(good & enough[np.unique(sight.moment, return_inverse=True)[1]] if len(good) else good)
     return tuple(kept)

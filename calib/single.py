@@ -75,7 +75,7 @@ def solve_camera(
     model : str
         One of `calib.lens.COEFFICIENTS`.
     start : (P,) array, optional
-        Intrinsics of a simpler model of the same lens, padded with zeros: tried besides the guesses' best.
+        Intrinsics of a simpler model of the same lens, padded with zeros: then nothing is guessed.
 
     Raises
     ------

@@ -19,8 +19,8 @@ from calib.model_search import find_fit
 from calib.next_poses import NextPose, next_poses
 from calib.quality import Quality, judge
 from calib.rig import StereoRig
+from calib.usable import check_numbers
 
-LEAST_PAIRS = 3
 WARPS = ("auto", "on", "off")
 
 
@@ -100,7 +100,7 @@ def solve_rig(
         check_model(model)
     if warp not in WARPS:
         raise UsageError(f"warp is {warp!r}; it must be one of {', '.join(WARPS)}")
-    _check_counts(views)
+    check_numbers(views)
     tell = progress or (lambda _: None)
     try:
         found = find_fit(views, model=model, warp=warp, progress=tell)
@@ -117,7 +117,6 @@ def solve_rig(
     }
     fit = replace(fit, rig=replace(fit.rig, provenance=provenance))
     rows = found.held_out_rows_px
-    notes = (*views.notes, *([found.doubt] if found.doubt else []))
     tell("quality")
     quality = judge(fit, rows if len(rows) else None, folds=found.folds)
     tell("faults")
@@ -125,7 +124,7 @@ def solve_rig(
     tell("next poses")
     poses = next_poses(fit)
     every = found.held_out_rows_all_px
-    return SolveResult(fit, found.candidates, rows, every, found.folds, quality, faults, poses, notes)
+    return SolveResult(fit, found.candidates, rows, every, found.folds, quality, faults, poses, found.notes)
 
 
 def _explained(problem: str, faults: tuple[Fault, ...]) -> str:
@@ -139,22 +138,3 @@ def _explained(problem: str, faults: tuple[Fault, ...]) -> str:
 def _is_used(fit: Fit, pair: int) -> bool:
     """Both views of the pair took part."""
     return all(bool((side.kept & (side.moment == pair)).any()) for side in fit.sides)
-
-
-def _check_counts(views: BoardViews) -> None:
-    whole = [pair for pair in views.pairs if pair.left is not None and pair.right is not None]
-    if len(whole) < LEAST_PAIRS:
-        problems = [pair.problem for pair in views.pairs if pair.problem]
-        missing = "".join(f"; {problem}" for problem in problems[:3]) + ("; ..." if len(problems) > 3 else "")
-        raise CalibrationError(
-            f"the board {views.target} was found in both images of {len(whole)} of {len(views.pairs)} pairs; at least"
-            f" {LEAST_PAIRS} are needed, 10 or more are good: check the board's kind and counts, and take pictures that show it"
-            f" whole{missing}"
-        )
-    for pair in views.pairs:
-        for side in (pair.left, pair.right):
-            if side is not None and len(side.ids) and int(side.ids.max()) >= views.target.corner_count:
-                raise CalibrationError(
-                    f"{pair.name}: a corner has the number {int(side.ids.max())}, but {views.target} has"
-                    f" {views.target.corner_count} corners"
-                )
