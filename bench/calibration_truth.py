@@ -146,8 +146,9 @@ def _depths(job: tuple[str, int, int]) -> tuple[Array, Array] | None:
     right = truth.right.project(points @ truth.R_right_left.T + truth.t_right_left_m)
     inside = np.asarray(((right >= 0.0) & (right <= np.array(truth.right.size) - 1.0)).all(-1))
     depth = _triangulated(rig, np.broadcast_to(uv, right.shape), np.where(inside[..., None], right, np.nan))
-    sigma = depth_sigma(rig, np.broadcast_to(uv, right.shape), np.where(inside, depth, np.nan))
-    return depth, sigma
+    known = np.isfinite(depth) & (depth > 0.0)
+    sigma = depth_sigma(rig, np.broadcast_to(uv, right.shape), np.where(known, depth, 1.0))
+    return depth, np.where(known, sigma, np.nan)
 
 
 def _triangulated(rig: StereoRig, left: Array, right: Array) -> Array:

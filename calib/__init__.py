@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from calib.camera import Camera as Camera
+    from calib.detect import detect_pairs as detect_pairs
     from calib.images import read_image as read_image
     from calib.images import read_pair as read_pair
     from calib.rectification import rectify as rectify
@@ -15,16 +16,21 @@ if TYPE_CHECKING:
     from calib.rig import StereoRig as StereoRig
     from calib.rig_files import load_rig as load_rig
     from calib.rig_files import save_rig as save_rig
+    from calib.solve import solve_rig as solve_rig
+    from calib.target import parse_target as parse_target
 
 _HOME = {
     "Camera": "calib.camera",
+    "detect_pairs": "calib.detect",
     "RectifiedPair": "calib.rig",
     "StereoRig": "calib.rig",
     "load_rig": "calib.rig_files",
+    "parse_target": "calib.target",
     "read_image": "calib.images",
     "read_pair": "calib.images",
     "rectify": "calib.rectification",
     "save_rig": "calib.rig_files",
+    "solve_rig": "calib.solve",
 }
 __all__ = sorted(_HOME)
 __version__ = "0.1.0"

@@ -13,10 +13,10 @@ import numpy as np
 from calib.geometry import Array
 from calib.held_out import HeldOut
 from calib.joint import Joint
+from calib.robust import RAYLEIGH_MEDIAN2
 
 _MOST_SIGMAS = 4.0  # a corner counts at most so much: what one wrong corner does is no business of the lens
 _PRACTICALLY_EQUAL = 0.02  # of the mean square: one percent of the error
-_RAYLEIGH_MEDIAN2 = 2.0 * np.log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def choose(tried: Sequence[tuple[Joint, HeldOut | None]]) -> tuple[int, list[flo
     pairs = sorted(set.intersection(*(set(held.of_pair.tolist()) for held in known))) if known else []
     if len(known) < len(tried) or len(pairs) < 2:
         return 0, [float("nan")] * len(tried)
-    cap_px = _MOST_SIGMAS * min(float(np.sqrt(np.median(held.distance_px**2) / _RAYLEIGH_MEDIAN2)) for held in known)
+    cap_px = _MOST_SIGMAS * min(float(np.sqrt(np.median(held.distance_px**2) / RAYLEIGH_MEDIAN2)) for held in known)
     scores = np.array([_by_pair(held, pairs, cap_px) for held in known])
     means = scores.mean(1)
     best_of: dict[str, int] = {}

@@ -13,7 +13,7 @@ Mask = NDArray[np.bool_]
 OUTLIER = 4.0
 """sigmas of distance beyond which a corner is wrong: one good corner in 3000 (Rayleigh)"""
 _CAUCHY = 2.5  # sigmas
-_RAYLEIGH_MEDIAN2 = 2.0 * np.log(2.0)  # median of the squared distance of two unit Gaussians
+RAYLEIGH_MEDIAN2 = 2.0 * np.log(2.0)  # median of the squared distance of two unit Gaussians
 _ROUNDS = 8
 _LEAST_CORNERS = 4  # of a view: three unknown angles, three of place
 _LEAST_WIDTH = 1e-3  # of the length: what is narrower is a line
@@ -109,7 +109,7 @@ def _views(moment: NDArray[np.int64]) -> list[Mask]:
 
 def _median_scale(problem: Problem, state: State) -> float:
     all_distances = np.concatenate(distances(problem, state))
-    return max(float(np.sqrt(np.median(all_distances**2) / _RAYLEIGH_MEDIAN2)), _LEAST_SCALE)
+    return max(float(np.sqrt(np.median(all_distances**2) / RAYLEIGH_MEDIAN2)), _LEAST_SCALE)
 
 
 def _good(problem: Problem, state: State, scale: float) -> tuple[Mask, ...]:
