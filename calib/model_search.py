@@ -91,7 +91,8 @@ def find_fit(
             joint = solve_joint(read.pairs, views.target, sizes, mono, read.agreed, togetherness, fit_warp=bowed)
             tried.append(_tried(replace(joint, repaired={**exchange, **read.repaired})))
     tried.sort(key=lambda one: (models.index(one.joint.model), one.joint.robust.problem.fit_warp))
-    found = _best(tried, [name for name in models if name not in {one.joint.model for one in tried}], progress)
+    solved = {one.joint.model for one in tried}
+    found = _best(tried, {name: _why_not(name, monos) for name in models if name not in solved}, progress)
     return replace(found, notes=(*views.notes, *found.notes))
 
 
@@ -103,6 +104,17 @@ def _worth_trying(monos: dict[str, Monos]) -> list[str]:
         if miss <= _OUT_OF_THE_QUESTION * min(misses.values()) and all(miss < _BETTER * misses[other] for other in found):
             found.append(name)
     return found
+
+
+def _why_not(name: str, monos: dict[str, Monos]) -> str:
+    """Why a model was not carried through."""
+    misses = _misses(monos)
+    if name not in misses:
+        return "cannot be solved for a single camera"
+    best = min(misses, key=lambda other: misses[other])
+    if misses[name] > _OUT_OF_THE_QUESTION * misses[best]:
+        return f"misses the corners of a single camera {misses[name] / misses[best]:.1f} times as much as {best}"
+    return f"no better for a single camera than {_simplest_good(monos)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +232,7 @@ def _reread_right(monos: Monos, read: Read, views: BoardViews) -> Monos:
     return monos[0], solve_camera(board, right, views.right_size, model, start=robust.state.intrinsics[0])
 
 
-def _best(tried: Sequence[_Tried], untried: Sequence[str], progress: Callable[[str], None]) -> Found:
+def _best(tried: Sequence[_Tried], untried: dict[str, str], progress: Callable[[str], None]) -> Found:
     """Choose among the solutions that may be believed; they come from the simplest lens to the most complex."""
     possible = [one for one in tried if not one.problem]
     good = [one for one in possible if not one.doubt] or possible
@@ -235,7 +247,7 @@ def _best(tried: Sequence[_Tried], untried: Sequence[str], progress: Callable[[s
         Candidate(
             one.joint.model,
             one.joint.robust.problem.fit_warp,
-            len(one.joint.robust.problem.free),
+            one.joint.robust.problem.shared_count - 2 * (not one.joint.robust.problem.fit_warp),
             one.fit.rms_px,
             error_of.get(id(one), float("nan")),
             one is chosen,
@@ -243,8 +255,10 @@ def _best(tried: Sequence[_Tried], untried: Sequence[str], progress: Callable[[s
         )
         for one in tried
     ]
-    nan, why = float("nan"), "no better than simpler ones for a single camera, or out of the question"
-    candidates += [Candidate(name, False, 2 * (4 + COEFFICIENTS[name]) + 6, nan, nan, False, why) for name in untried]
+    nan = float("nan")
+    candidates += [
+        Candidate(name, False, 2 * (4 + COEFFICIENTS[name]) + 6, nan, nan, False, why) for name, why in untried.items()
+    ]
     rows, kept = row_errors(chosen.joint, one_held) if one_held is not None else (np.zeros(0), np.zeros(0, np.bool_))
     folds = 0 if one_held is None else len(one_held.rigs)
     return Found(chosen.fit, tuple(candidates), rows[kept], rows, folds, (chosen.doubt,) if chosen.doubt else ())

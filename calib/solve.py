@@ -119,6 +119,8 @@ def solve_rig(
     rows = found.held_out_rows_px
     tell("quality")
     quality = judge(fit, rows if len(rows) else None, folds=found.folds)
+    provenance["verdict"] = quality.verdict
+    fit = replace(fit, rig=replace(fit.rig, provenance=provenance))
     tell("faults")
     faults = diagnose(views, fit, model=model)
     tell("next poses")
@@ -128,11 +130,14 @@ def solve_rig(
 
 
 def _explained(problem: str, faults: tuple[Fault, ...]) -> str:
-    """The error of a solution that failed, with its most likely cause first."""
-    causes = [fault for fault in faults if fault.severity in ("refused", "warning")]
-    if not causes:
-        return problem
-    return f"{causes[0].message}; {causes[0].advice} ({problem})"
+    """The error of a solution that failed, with a cause that is certain before it, or one that may be after it."""
+    for fault in faults:
+        if fault.severity == "refused":
+            return f"{fault.message}; {fault.advice} ({problem})"
+    for fault in faults:
+        if fault.severity == "warning":
+            return f"{problem}; besides, {fault.message}; {fault.advice}"
+    return problem
 
 
 def _is_used(fit: Fit, pair: int) -> bool:
