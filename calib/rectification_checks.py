@@ -10,6 +10,7 @@ from calib.rig import Image, Mask, StereoRig
 _MAX_AXIS_DEG = 40.0  # at 40 degrees off axis a pinhole image is stretched by 1 / cos^2 = 1.7 in its middle
 _MAX_ROLL_DEG = 45.0
 _MIN_COMMON = 0.2  # share of the smaller view that the other sees too, at the best distance
+_WIDEST_PINHOLE_DEG = 120.0
 _MIN_FILLED = 0.1  # share of a rectified image that holds content
 
 
@@ -17,9 +18,11 @@ def check_lenses(rig: StereoRig) -> None:
     """Refuse lenses whose view no flat image can hold."""
     for side, camera in (("left", rig.left), ("right", rig.right)):
         if camera.is_fisheye:
+            wide, high = camera.view_deg
+            advice = "; calibrate it again with --model radtan8" if max(wide, high) < _WIDEST_PINHOLE_DEG else ""
             raise CalibrationError(
-                f"rig: the {side} camera has a fisheye lens: rectification of fisheye lenses is not available yet, only that of"
-                " pinholes (model: radtan); if the view is below 120 degrees, calibrate again with --model radtan8"
+                f"rig: the {side} camera has a fisheye lens that sees {wide:.0f} x {high:.0f} degrees: rectification of fisheye"
+                f" lenses is not available yet, only that of pinholes (model: radtan){advice}"
             )
 
 
