@@ -32,7 +32,8 @@ boards:
   chessboard:9x6:25mm                      inner corners across x down, side of a square
   charuco:11x8:30mm:22mm:DICT_5X5_100      squares, side of a square, side of a marker, dictionary
   aprilgrid:6x6:88mm:0.3                   tags, side of a tag, gap over side; or aprilgrid:FILE.yaml, Kalibr's file
-  circles:9x6:20mm, acircles:4x11:20mm     circles (symmetric, asymmetric), their distance
+  circles:9x6:20mm                         circles across x down, their distance
+  acircles:4x11:20mm                       asymmetric circles, from row to row (half the distance of neighbours in a row)
   auto:25mm                                found out from the images, given the side of a square
 
 LEFT and RIGHT are folders, patterns in quotes, .txt files with one name in each line, or videos. Beside rig.yaml go
@@ -102,11 +103,17 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument(
         "--known-length",
         metavar="L:N",
-        help="a length measured on the printed board over N squares, e.g. 225mm:9: checks and corrects the scale",
+        help="a length measured on the printed board over N squares, e.g. 225mm:9: checks and corrects the scale; at least 100 mm"
+        " over 5 squares (tags with their gaps; distances of circles; of acircles: distances from row to row)",
     )
     solve.add_argument("--no-cache", action="store_true", help="search every image again; keep nothing of what was found")
     solve.add_argument("--time-limit", type=float, metavar="S", help="seconds to search one image (default: 10)")
-    solve.add_argument("--threads", type=int, metavar="N", help="threads of the detection; the result does not depend on it")
+    solve.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads of the detection; the result depends on it only where an image reaches the time limit",
+    )
     solve.set_defaults(run=_solve)
 
     rectify = command("rectify", "a pair to rows that are epipolar lines", _RECTIFY_HELP, _RECTIFY_EXAMPLES)
@@ -186,9 +193,11 @@ def _solve(args: argparse.Namespace) -> int:
             notes=sources.notes,
             progress=progress.advance,
         )
+    is_settled = False
     if known is not None:
-        scaled, note = scaled_to(views.target, known)
-        views = replace(views, target=scaled, notes=(*views.notes, note))
+        measured = scaled_to(views.target, known)
+        is_settled = measured.is_settled
+        views = replace(views, target=measured.target, notes=(*views.notes, measured.note))
     try:
         with Progress(title="solve:") as progress:
             result = solve_rig(views, model=args.model, warp=args.warp, progress=progress.begin)
@@ -198,8 +207,9 @@ def _solve(args: argparse.Namespace) -> int:
         raise CalibrationError(f"{error}{_other_board(sources, views)}") from error
     stored = [[source.path for source in side if isinstance(source, ImageFile)] for side in (sources.left, sources.right)]
     faults = ranked([*result.faults, *check_images(*stored)])
-    settled = set() if known is None else {"square-size"}
-    result = replace(result, faults=tuple(fault for fault in faults if fault.name not in settled))
+    if is_settled:
+        faults = tuple(fault for fault in faults if fault.name != "square-size")
+    result = replace(result, faults=faults)
     options = {"target": args.target, "model": args.model, "warp": args.warp}
     options |= {} if args.known_length is None else {"known-length": args.known_length}
     options |= {} if args.time_limit is None else {"time-limit": f"{args.time_limit:g}"}

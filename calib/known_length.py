@@ -12,14 +12,22 @@ _MOST_SQUARES = 1000
 _RULER_M = 0.3e-3
 """what people read a ruler to"""
 _LEAST_SHARE = 5e-4
+_LEAST_COUNT = 5
+_SETTLING_SHARE = 3e-3
+"""of the length that the reading error may be; a coarser reading neither confirms nor corrects a scale"""
 _CONTRADICTION = 0.1
 """a print scaled by more is a mistake in one of the two numbers"""
 _UNITS = {"chessboard": "squares", "charuco": "squares", "aprilgrid": "tags with their gaps", "circles": "circle distances"}
+_UNITS["acircles"] = "distances from row to row of circles"
+"""of which an asymmetric grid's size is one: half the distance of neighbours in a row"""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLength:
-    """A length over a number of squares of the printed board (of tags with their gaps, of distances of circles)."""
+    """A length over a number of squares of the printed board.
+
+    Of tags with their gaps (aprilgrid), of distances of neighbours (circles), of distances from one row to the next (acircles).
+    """
 
     length_m: float
     count: float
@@ -48,8 +56,22 @@ def parse_known_length(text: str) -> KnownLength:
     return KnownLength(parse_length_m(length, what=f"known length {text!r}", example=_EXAMPLE), float(count))
 
 
-def scaled_to(target: Target, known: KnownLength) -> tuple[Target, str]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a length on the board says of its scale."""
+
+    target: Target
+    """as large as it was measured; as given where ruler and target agree, or where the length is too short to tell"""
+    note: str
+    """what was found, for the user"""
+    is_settled: bool
+    """True where the size of the squares is confirmed or corrected"""
+
+
+def scaled_to(target: Target, known: KnownLength) -> Measured:
     """The board as large as it was measured.
+
+    A ruler is read to 0.3 mm. Only a length over at least 5 squares, of which that is 0.3 % or less, says anything of the scale.
 
     Parameters
     ----------
@@ -59,10 +81,8 @@ def scaled_to(target: Target, known: KnownLength) -> tuple[Target, str]:
 
     Returns
     -------
-    target : Target
-        Markers are scaled with the squares, as a printer does it. The given one where ruler and target agree.
-    note : str
-        What was found, for the user.
+    Measured
+        Markers are scaled with the squares, as a printer does it.
 
     Raises
     ------
@@ -71,19 +91,30 @@ def scaled_to(target: Target, known: KnownLength) -> tuple[Target, str]:
     """
     said, measured = target.square_m, known.square_m
     share = measured / said - 1.0
-    names = _UNITS.get(target.kind, "circle distances")
+    names = _UNITS[target.kind]
     over = f"{1e3 * known.length_m:g} mm over {known.count:g} {names}"
     if abs(share) > _CONTRADICTION:
         raise CalibrationError(
             f"--known-length says {over}, {1e3 * measured:.4g} mm each, but --target says {1e3 * said:.4g} mm: they differ by"
             f" {100.0 * abs(share):.0f} % (limit {100.0 * _CONTRADICTION:.0f} %); count the {names} and measure again"
         )
-    certain = max(_LEAST_SHARE, _RULER_M / known.length_m)
+    reading = _RULER_M / known.length_m
+    if known.count < _LEAST_COUNT or reading > _SETTLING_SHARE * (1.0 + 1e-9):
+        return Measured(
+            target,
+            f"the measured length ({over}, {1e3 * measured:.4g} mm each) settles nothing: a ruler is read to"
+            f" {1e3 * _RULER_M:g} mm, {100.0 * reading:.2g} % of it; the scale of --target is kept; measure at least"
+            f" {1e3 * _RULER_M / _SETTLING_SHARE:.0f} mm over at least {_LEAST_COUNT} {names}",
+            False,
+        )
+    certain = max(_LEAST_SHARE, reading)
     if abs(share) <= certain:
-        return target, f"the measured length ({over}) agrees with the target to {100.0 * certain:.2g} %: the scale is confirmed"
+        note = f"the measured length ({over}) agrees with the target to {100.0 * certain:.2g} %: the scale is confirmed"
+        return Measured(target, note, True)
     factor = measured / said
     scaled = replace(target, square_m=measured, marker_m=target.marker_m * factor)
-    return scaled, (
+    note = (
         f"{names} are {1e3 * measured:.5g} mm, not {1e3 * said:.5g} ({over}); scale corrected by {100.0 * share:+.2f} %,"
-        f" certain to about {100.0 * _RULER_M / known.length_m:.2g} %"
+        f" certain to about {100.0 * reading:.2g} %"
     )
+    return Measured(scaled, note, True)
