@@ -15,6 +15,7 @@ from calib.corner_order import Pose
 from calib.detection import Detection
 from calib.geometry import Array, rotation_from_vector
 from calib.lens import project
+from calib.sensitivity import times_cross
 
 Mask = NDArray[np.bool_]
 
@@ -58,12 +59,6 @@ class Seen:
     def rows(self) -> Mask:
         """(2n,) `good`, once for each coordinate."""
         return np.repeat(self.good, 2)
-
-    @property
-    def pose_information(self) -> Array:
-        """(6, 6) for a noise of 1 px."""
-        j = self.by_pose[self.rows]
-        return np.asarray(j.T @ j)
 
     @property
     def rms_px(self) -> float:
@@ -255,10 +250,7 @@ def _linearised(camera: Camera, board_m: Array, moment: int, detection: Detectio
     if not np.isfinite(error).all() or not np.isfinite(by_point).all() or np.abs(error).max() > 1e5:
         return None
     n = len(arms)
-    turns = np.zeros((n, 3, 3))  # d(exp([w]x) a) / dw = -[a]x
-    turns[:, 0, 1], turns[:, 0, 2], turns[:, 1, 2] = arms[:, 2], -arms[:, 1], arms[:, 0]
-    turns[:, 1, 0], turns[:, 2, 0], turns[:, 2, 1] = -arms[:, 2], arms[:, 1], -arms[:, 0]
-    by_pose = np.concatenate([by_point @ turns, by_point], -1).reshape(2 * n, 6)
+    by_pose = np.concatenate([times_cross(by_point, arms), by_point], -1).reshape(2 * n, 6)
     by_bow = ((by_point @ R[:, 2])[..., None] * bow_columns(board_m)[detection.ids][:, None, :]).reshape(2 * n, 2)
     good = np.ones(n, np.bool_)
     by_lens = by_lens.reshape(2 * n, -1)

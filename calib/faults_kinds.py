@@ -30,6 +30,7 @@ ORDER = (
     "glare",
     "shifted-row",
     "left-right-swapped",
+    "missing-partner",
     "legacy-board",
     "colour-grey-mix",
     "oriented-images",

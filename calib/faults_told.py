@@ -14,12 +14,16 @@ _NOTES = (
     ("identical images:", "identical-images", "refused", "give the left and the right image of each moment"),
     ("mixed resolutions:", "mixed-resolutions", "warning", "take all images of a camera at one size"),
     ("turned by 90 degrees", "turned-images", "warning", "use the pixels as the sensor gives them, without obeying EXIF"),
+    ("missing pair:", "missing-partner", "mended", "look for the missing images, if pairs are wanted that they belong to"),
     ("duplicate images:", "duplicate-views", "mended", "take pairs with the board in other places"),
     ("its markers are of", "wrong-dictionary", "mended", "write this dictionary in --target"),
     ("columns and rows were exchanged", "rows-columns-swapped", "mended", "exchange the two counts in --target"),
     ("it has the old layout", "legacy-board", "mended", "write :legacy at the end of --target"),
     ("it has the new layout", "legacy-board", "mended", "leave out :legacy in --target"),
 )
+
+_SURE_PAIRS, _SURE_RATIO = 8, 1.5
+"""least number of pairs, and of the joint error over each camera's own, at which nothing but time explains a disagreement"""
 
 
 def too_few(pairs: int, least: int, good: int, grave: str) -> Fault:
@@ -88,9 +92,8 @@ def duplicates(views: BoardViews, same: list[tuple[int, int]]) -> Fault:
     return Fault(
         "duplicate-views",
         "warning" if len(later) >= max(2, 0.1 * len(views.pairs)) else "mention",
-        f"{len(later)} pairs repeat earlier ones exactly ({copy} shows what {first} shows): only {distinct} places of the"
-        " board are"
-        " seen, and the error bars would count each copy as news",
+        f"{len(later)} pairs repeat earlier ones exactly ({copy} shows what {first} shows): only {distinct} places of the board"
+        " are seen, and the error bars would count each copy as news",
         "remove the copies and take pairs with the board in other places",
         {"copies": float(len(later)), "distinct": float(distinct)},
         later,
@@ -103,8 +106,7 @@ def low_tilt(tilt_deg: float, limit_deg: float, grave: str) -> Fault:
         "low-tilt",
         grave,
         f"the boards are held nearly alike: their tilts differ by {tilt_deg:.1f} degrees (limit {limit_deg:g}, good: 30 and"
-        " more), so"
-        " focal length and distance cannot be told apart",
+        " more), so focal length and distance cannot be told apart",
         "take more pairs with the board tilted by 20 to 40 degrees to all sides",
         {"tilt_deg": tilt_deg},
     )
@@ -116,8 +118,7 @@ def resolution(camera: str, scale: float, size: tuple[int, int], grave: str) -> 
         "wrong-resolution",
         grave,
         f"the {camera} corners belong to images of about {size[0] * scale:.0f} x {size[1] * scale:.0f} px, but {size[0]} x"
-        f" {size[1]} px"
-        " are declared: the lens looks through the middle of the former",
+        f" {size[1]} px are declared: the lens looks through the middle of the former",
         "find the corners in images of the declared size, the one at which you will measure",
         {"scale": scale, "camera": camera},
     )
@@ -142,8 +143,8 @@ def lens(camera: str, kind: str, share: float, size_px: float) -> Fault:
     return Fault(
         "wrong-lens-model",
         "warning",
-        f"the {camera} lens is not what the model can say ({kind}): {share:.0%} of the errors' squares are a pattern fixed in the"
-        f" image ({size_px:.2f} px rms; noise gives 0 %)",
+        f"the {camera} lens is not what the model can say ({kind}): {share:.0%} of the errors' squares are a pattern fixed in"
+        f" the image ({size_px:.2f} px rms; noise gives 0 %)",
         "let --model auto choose" if kind == "fisheye" else "use --model fisheye or auto; such a lens is wider than a pinhole",
         {"share": share, "pattern_px": size_px, "camera": camera, "model": kind},
     )
@@ -167,8 +168,7 @@ def bent(bow_m: Array, limit_m: float, is_mended: bool) -> Fault:
         "bent-board",
         "mended" if is_mended else "warning",
         f"the board is bent: it bows by {1e3 * bow_m[0]:+.2f} mm along its rows and {1e3 * bow_m[1]:+.2f} mm along its columns"
-        " (limit"
-        f" {1e3 * limit_m:.2f} mm); taken as flat it biases all distances",
+        f" (limit {1e3 * limit_m:.2f} mm); taken as flat it biases all distances",
         "its bow was taken into account; a stiff, flat board is better"
         if is_mended
         else "solve with its warp, or use a stiff board",
@@ -195,8 +195,7 @@ def glare(views: BoardViews, camera: str, cluster: Cluster) -> Fault:
         "glare",
         "warning" if len(cluster.moments) > 1 else "mention",
         f"{cluster.corners} corners of the {camera} images miss in clusters, not one by one: something hides or shifts a part"
-        " of the"
-        f" board, such as a reflection ({name_list([views.pairs[m].name for m in cluster.moments])})",
+        f" of the board, such as a reflection ({name_list([views.pairs[m].name for m in cluster.moments])})",
         "move the lamp, or the board out of its reflection; such corners are left out",
         {"corners": float(cluster.corners), "sigmas": cluster.sigmas, "camera": camera},
         cluster.moments,
@@ -209,9 +208,8 @@ def shifted_row(views: BoardViews, camera: str, rows: list[Row], limit: float) -
     return Fault(
         "shifted-row",
         "warning",
-        f"{row.line} of the {camera} view of {views.pairs[row.moment].name} is shifted by {row.shift_px:.2f} px as a whole"
-        " (chi square"
-        f" {row.chi2:.0f}, limit {limit:g}), while its other corners are fine",
+        f"{row.line} of the {camera} view of {views.pairs[row.moment].name} is shifted by {row.shift_px:.2f} px as a whole (chi"
+        f" square {row.chi2:.0f}, limit {limit:g}), while its other corners are fine",
         "look at that image: something covers the board there, or a line was misread; leave the pair out",
         {"chi2": row.chi2, "shift_px": row.shift_px, "camera": camera, "line": row.line},
         tuple(sorted({one.moment for one in rows})),
@@ -224,8 +222,7 @@ def swapped(centre_m: Array) -> Fault:
         "left-right-swapped",
         "warning",
         f"the right camera stands {-1e3 * centre_m[0]:.0f} mm to the left of the left one: the two are exchanged, and"
-        " disparities would"
-        " be negative",
+        " disparities would be negative",
         "run again with left and right exchanged",
         {"centre_x_mm": 1e3 * float(centre_m[0])},
     )
@@ -237,8 +234,7 @@ def flipped(pairs: tuple[int, ...], names: dict[int, str], is_mended: bool) -> F
         "flipped-pairs",
         "mended" if is_mended else "refused",
         f"{len(pairs)} pair{'s' * (len(pairs) > 1)} ({name_list([names[m] for m in pairs])}) read from the other end of the"
-        " board in one"
-        " camera: turned by 180 degrees, the corners agree with all other pairs",
+        " board in one camera: turned by 180 degrees, the corners agree with all other pairs",
         "their corners were put in order; a board with an odd and an even count, or with markers, cannot flip"
         if is_mended
         else "reverse the order of these corners in one image, or use a board with an odd and an even count, or with markers",
@@ -253,9 +249,8 @@ def turned(cause: Explained, rough: Rough, names: dict[int, str], grave: str) ->
     return Fault(
         "turned-images",
         grave,
-        f"{len(cause.pairs)} {camera} images are upside down against the others"
-        f" ({name_list([names[m] for m in cause.pairs])}): an"
-        " orientation tag (EXIF) was obeyed, or a tool turned them",
+        f"{len(cause.pairs)} {camera} images are upside down against the others ({name_list([names[m] for m in cause.pairs])}):"
+        " an orientation tag (EXIF) was obeyed, or a tool turned them",
         f"turn these {camera} images by 180 degrees, and use the pixels as the sensor gives them",
         {"agree_before": rough.share, "agree_after": cause.share, "camera": camera},
         cause.pairs,
@@ -270,8 +265,7 @@ def shifted_pairs(cause: Explained, rough: Rough, names: dict[int, str], grave: 
         "shifted-pairs",
         grave,
         f"{len(cause.pairs)} pairs contradict the others, but {cause.share:.0%} of all agree when their left images are paired"
-        " with the"
-        f" right ones {where}: {abs(cause.shift)} {short} image{'s' * (abs(cause.shift) > 1)} missing before"
+        f" with the right ones {where}: {abs(cause.shift)} {short} image{'s' * (abs(cause.shift) > 1)} missing before"
         f" {names[cause.pairs[0]].split(',')[0]}",
         f"remove the {long} image that has no partner, so that both lists have one image for each moment",
         {"agree_before": rough.share, "agree_after": cause.share, "shift": float(cause.shift)},
@@ -287,8 +281,7 @@ def moved(fine: Fine, names: dict[int, str], grave: str) -> Fault:
         "camera-moved",
         grave,
         f"the cameras moved against each other before {first}, by {turn:.2f} degrees and {shift:.1f} mm: before and after, the"
-        " pairs"
-        f" agree (chi square per degree of freedom {fine.scatter:.0f} with one motion, {fine.split_scatter:.1f} with two)",
+        f" pairs agree (chi square per degree of freedom {fine.scatter:.0f} with one motion, {fine.split_scatter:.1f} with two)",
         "tighten the mounts and calibrate anew, or use the pairs after that moment only",
         {"scatter": fine.scatter, "split_scatter": fine.split_scatter, "turn_deg": turn, "shift_mm": shift},
         tuple(int(m) for m in fine.moments[fine.split :]),
@@ -296,7 +289,7 @@ def moved(fine: Fine, names: dict[int, str], grave: str) -> Fault:
 
 
 def unsynchronised(late: list[int], rough: Rough, fine: Fine | None, names: dict[int, str], grave: str) -> Fault:
-    """Pictures of a pair that are not of one moment."""
+    """Pictures of a pair that are not of one moment, as far as so many pairs and so much of a disagreement can tell."""
     evidence: dict[str, float | str] = {"pairs": float(len(late)), "agree": rough.share}
     how = ""
     if fine is not None and fine.rms_ratio > 1.1:
@@ -305,15 +298,19 @@ def unsynchronised(late: list[int], rough: Rough, fine: Fine | None, names: dict
         evidence |= {"scatter": fine.scatter, "rms_ratio": fine.rms_ratio, "shift_mm": shift_mm}
         how = (
             f"; the board moves by about {shift_mm:.2g} mm between the two pictures of such a pair, and both cameras together"
-            " miss"
-            f" {fine.rms_ratio:.1f} times as much as each alone"
+            f" miss {fine.rms_ratio:.1f} times as much as each alone"
         )
+    is_sure = len(rough.moments) >= _SURE_PAIRS and (fine is None or fine.rms_ratio >= _SURE_RATIO)
+    advice = "trigger both cameras together, or rest the board on something for each pair"
     return Fault(
         "unsynchronised",
         grave,
         f"{len(late)} of {len(rough.moments)} pairs contradict the others by more than their noise"
-        f" ({name_list([names[m] for m in late], 3)}){how}: their two pictures are not of the same moment",
-        "trigger both cameras together, or rest the board on something for each pair",
+        f" ({name_list([names[m] for m in late], 3)}){how}: their two pictures"
+        f" {'are not' if is_sure else 'may not be'} of the same moment",
+        advice
+        if is_sure
+        else f"{advice}; or else the board is not flat, or the lens model does not fit: check the board and --model",
         evidence,
         tuple(late),
     )

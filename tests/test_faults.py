@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from calib import faults_told
 from calib.bundle import Board
 from calib.detection import BoardViews, PairView
 from calib.faults import Fault, diagnose
 from calib.faults_evidence import fit_bow, side_of
 from calib.faults_images import check_images, orientation
-from calib.faults_motion import fine_motion, rough_motion
+from calib.faults_motion import Fine, Rough, fine_motion, rough_motion
 from calib.fit import CameraFit
 from calib.single import solve_camera
 from calib.synthetic.capture import Capture, simulate
@@ -135,6 +136,23 @@ def test_late_pairs_are_told_from_the_others_and_measured() -> None:
     assert fault.name == "unsynchronised"
     assert fault.pairs == late
     assert fault.evidence["shift_mm"] == pytest.approx(2.0, rel=0.25)
+    assert fault.message.endswith("their two pictures are not of the same moment")
+    assert "lens model" not in fault.advice
+
+
+@pytest.mark.parametrize(("count", "ratio", "is_sure"), [(8, 1.5, True), (7, 3.0, False), (30, 1.42, False)])
+def test_few_pairs_or_small_errors_do_not_prove_another_moment(count: int, ratio: float, is_sure: bool) -> None:
+    moments = np.arange(count)
+    agree = np.ones(count, np.bool_)
+    rough = Rough(np.eye(3), np.array([-0.1, 0.0, 0.0]), agree, moments)
+    corners = 108.0
+    cost = count * (2.0 * corners - 12.0) * (ratio**2 - 1.0)
+    fine = Fine(moments, np.full(count, 60.0), np.zeros((count, 6)), corners, cost, 0, cost, np.zeros(6))
+    assert fine.rms_ratio == pytest.approx(ratio)
+    fault = faults_told.unsynchronised([1, 2], rough, fine, {i: f"{i}.png" for i in range(count)}, "warning")
+    assert ("are not of the same moment" in fault.message) == is_sure
+    assert ("may not be of the same moment" in fault.message) != is_sure
+    assert ("the board is not flat, or the lens model does not fit" in fault.advice) != is_sure
 
 
 def test_which_pairs_were_flipped_is_said() -> None:
@@ -161,10 +179,16 @@ def test_where_no_board_is_found_the_reason_is_quoted() -> None:
 
 def test_what_the_search_has_mended_is_a_fault_too() -> None:
     capture = simulate(RIG, BOARD, 10, seed=1)
-    notes = ("the board differs from X: it has the old layout (before OpenCV 4.6); taken as Y", "mixed resolutions: a.png is not")
+    lost = "missing pair: left03.png has no partner of the same number and is left out"
+    notes = (
+        lost,
+        "the board differs from X: it has the old layout (before OpenCV 4.6); taken as Y",
+        "mixed resolutions: a.png is not",
+    )
     faults = diagnose(replace(capture.views, notes=notes), mono=alone(capture))
-    assert names(faults) == ["mixed-resolutions", "legacy-board"]
-    assert [fault.severity for fault in faults[:2]] == ["warning", "mended"]
+    assert names(faults) == ["mixed-resolutions", "missing-partner", "legacy-board"]
+    assert [fault.severity for fault in faults[:3]] == ["warning", "mended", "mended"]
+    assert faults[1].message == lost
 
 
 def jpeg_with_orientation(path: Path, value: int, order: str) -> None:
