@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calib import plots
-from calib.depth_sigma import USUAL_DISPARITY_SIGMA_PX, depth_sigma, depth_table, matching_sigma, suitable_depths_m
+from calib.depth_sigma import USUAL_DISPARITY_SIGMA_PX, depth_sigma, depth_table, suitable_depths_m
 from calib.next_poses import MOST_POSES, NextPose
 from calib.rig import StereoRig
 
@@ -28,7 +28,7 @@ def depth_curve_figure(rig: StereoRig, *, matching_px: float = USUAL_DISPARITY_S
         np.array([getattr(row, name) for row in rows])
         for name in ("centre_calibration_m", "corner_calibration_m", "centre_matching_m")
     )
-    figure = plots.new_figure(5.2, 3.7, margins_in=(0.85, 0.12, 0.48, 0.1))
+    figure = plots.new_figure(10.6, 3.4, margins_in=(0.85, 0.12, 0.48, 0.1))
     axes = figure.add_subplot()
     axes.loglog(depths, corner, color=plots.ACCENT, lw=1.5, ls=(0, (5, 2)), label="calibration, corners")
     axes.loglog(depths, centre, color=plots.ACCENT, lw=1.8, label="calibration, middle")
@@ -43,38 +43,33 @@ def depth_curve_figure(rig: StereoRig, *, matching_px: float = USUAL_DISPARITY_S
     return figure
 
 
-def depth_map_figure(rig: StereoRig, depth_m: float) -> "Figure":
-    """Sigma of depth that the calibration causes, over the left image, for points at one depth; white: not seen by both."""
+def depth_maps_figure(rig: StereoRig, depths_m: Sequence[float]) -> "Figure":
+    """Sigma of depth that the calibration causes, over the left image, for points at each depth; white: not seen by both."""
     import matplotlib
 
     columns, rows = _MAP_CELLS
     width, height = rig.left.size
     x, y = (np.arange(columns) + 0.5) * width / columns - 0.5, (np.arange(rows) + 0.5) * height / rows - 0.5
-    sigma = depth_sigma(rig, np.stack(np.meshgrid(x, y), -1), depth_m)
-    figure = plots.new_figure(5.2, 3.7, margins_in=(0.66, 0.68, 0.48, 0.3))
-    axes = figure.add_subplot()
-    known = plots.finite(sigma)
-    if len(known):
-        edges = _levels(float(known.min()), float(np.percentile(known, 98.0)))
-        shades = matplotlib.colormaps["YlOrBr"](np.linspace(0.05, 0.9, len(edges)))
-        drawn = axes.contourf(x, y, np.ma.masked_invalid(sigma), levels=edges, colors=shades, extend="max")
-        bar = figure.colorbar(drawn, ax=axes, shrink=0.9, pad=0.03, ticks=edges)
-        bar.ax.set_yticklabels([length_label(edge) for edge in edges])
-    axes.set_xlim(-0.5, width - 0.5)
-    axes.set_ylim(height - 0.5, -0.5)
-    axes.set_aspect("equal")
-    for spine in axes.spines.values():
-        spine.set_visible(True)
-    axes.set_xlabel("x in the left image (px)")
-    axes.set_ylabel("y in the left image (px)")
-    axes.set_title(f"calibration's sigma of depth at {depth_m:g} m")
+    figure = plots.new_figure(10.6, 3.9, columns=len(depths_m), margins_in=(0.66, 0.75, 0.48, 0.3), gaps_in=(1.35, 0.6))
+    for place, depth_m in enumerate(depths_m, 1):
+        sigma = depth_sigma(rig, np.stack(np.meshgrid(x, y), -1), depth_m)
+        axes = figure.add_subplot(1, len(depths_m), place)
+        known = plots.finite(sigma)
+        if len(known):
+            edges = _levels(float(known.min()), float(np.percentile(known, 98.0)))
+            shades = matplotlib.colormaps["YlOrBr"](np.linspace(0.05, 0.9, len(edges)))
+            drawn = axes.contourf(x, y, np.ma.masked_invalid(sigma), levels=edges, colors=shades, extend="max")
+            bar = figure.colorbar(drawn, ax=axes, shrink=0.9, pad=0.03, ticks=edges)
+            bar.ax.set_yticklabels([length_label(edge) for edge in edges])
+        axes.set_xlim(-0.5, width - 0.5)
+        axes.set_ylim(height - 0.5, -0.5)
+        axes.set_aspect("equal")
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+        axes.set_xlabel("x in the left image (px)")
+        axes.set_ylabel("y in the left image (px)")
+        axes.set_title(f"calibration's sigma of depth at {depth_m:g} m")
     return figure
-
-
-def matching_share(rig: StereoRig, depth_m: float, matching_px: float = USUAL_DISPARITY_SIGMA_PX) -> float:
-    """Depth error of calibration over that of matching in the middle of the image."""
-    middle = [(rig.left.width - 1) / 2.0, (rig.left.height - 1) / 2.0]
-    return float(depth_sigma(rig, middle, depth_m) / matching_sigma(rig, middle, depth_m, matching_px))
 
 
 def next_poses_figure(rig: StereoRig, poses: Sequence[NextPose]) -> "Figure":

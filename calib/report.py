@@ -15,10 +15,12 @@ import numpy as np
 import calib
 from calib import files
 from calib.coverage import Coverage
+from calib.depth_sigma import depth_sigma
 from calib.detection import BoardViews, PairView
 from calib.fit import Fit
 from calib.next_poses import NextPose
-from calib.residual_tables import ViewErrors, view_errors
+from calib.residual_tables import CornerErrors, ViewErrors, corner_errors, view_errors
+from calib.rig import StereoRig
 from calib.solve import SolveResult
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """raised when a field changes its meaning or goes away; new fields may come at any time"""
+_MAP_CELLS = (9, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,9 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
             Each with ``name``, ``used``, ``repaired`` (corner order), ``repair`` (how), ``detector_left``, ``detector_right``,
             ``rms_left_px``, ``rms_right_px``, ``rms_px``, ``corners_left``, ``corners_right`` (kept), ``rejected_left``,
             ``rejected_right``, ``problem`` (why it was not used).
+        ``corners``
+            ``left`` and ``right``: for each point of the board, in the target's order, over all pairs ``rms_px`` (kept corners,
+            both axes together), ``mean_px`` ([x, y] of seen - predicted), ``rejected`` (how many were left out).
         ``candidates``
             Lens models tried: ``model``, ``warp``, ``parameters``, ``rms_px``, ``held_out_px``, ``chosen``, ``note``.
         ``faults``
@@ -106,6 +112,9 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         ``depth``, ``matching_sigma_px``
             Errors of depth: ``depth_m``, ``centre_calibration_m``, ``centre_matching_m``, ``corner_calibration_m``,
             ``corner_matching_m``, one standard deviation each; the matcher's error that was assumed.
+        ``depth_map``
+            The calibration's part of these errors over the left image (null without covariance): ``x_px`` (9), ``y_px`` (7),
+            ``depths_m`` (D), ``sigma_m`` (D lists of 7 rows of 9; null where the right camera does not see the point).
         ``next_poses``
             Boards to hold next, the most helpful first: ``words``, ``gain`` (share by which it lowers the errors of depth, after
             those before it), ``sigma_before``, ``sigma_after`` (of depth over depth), ``left_outline_uv``, ``right_outline_uv``
@@ -149,6 +158,7 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         },
         "pairs_used": sum(pair["used"] for pair in pairs),
         "pairs": pairs,
+        "corners": dict(zip(("left", "right"), map(_corners, corner_errors(fit)), strict=True)),
         "candidates": result.candidates,
         "faults": [fault_row(fault, fit.names) for fault in result.faults],
         "coverage": {
@@ -160,6 +170,7 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         "structure": quality.structures,
         "depth": quality.depth,
         "matching_sigma_px": quality.sigma_disparity_px,
+        "depth_map": _depth_map(rig, [row.depth_m for row in quality.depth]),
         "next_poses": [_pose(pose) for pose in result.next_poses],
         "parameters": parameters(fit),
         "notes": result.notes,
@@ -261,6 +272,25 @@ def _pose(pose: NextPose) -> dict[str, Any]:
         "right_outline_uv": pose.right_outline_uv,
         "R": pose.R,
         "t_m": pose.t,
+    }
+
+
+def _corners(errors: CornerErrors) -> dict[str, Any]:
+    return {"rms_px": errors.rms_px, "mean_px": errors.mean_px, "rejected": errors.rejected}
+
+
+def _depth_map(rig: StereoRig, depths_m: list[float]) -> dict[str, Any] | None:
+    if not depths_m:
+        return None
+    columns, rows = _MAP_CELLS
+    x, y = (np.arange(columns) + 0.5) * rig.left.width / columns - 0.5, (np.arange(rows) + 0.5) * rig.left.height / rows - 0.5
+    sigma = depth_sigma(rig, np.stack(np.meshgrid(x, y), -1), np.array(depths_m)[:, None, None])
+    # four digits are more than it is known to, and keep the file small
+    return {
+        "x_px": x,
+        "y_px": y,
+        "depths_m": depths_m,
+        "sigma_m": [[[float(f"{s:.4g}") for s in row] for row in one] for one in sigma],
     }
 
 

@@ -72,7 +72,9 @@ def _figures(result: SolveResult) -> dict[str, str]:
     }
     if quality.depth:
         drawings["depth_curve"] = lambda: quality_plots.depth_curve_figure(fit.rig, matching_px=quality.sigma_disparity_px)
-        drawings["depth_map"] = lambda: quality_plots.depth_map_figure(fit.rig, quality.reference_m)
+        depths = [row.depth_m for row in quality.depth]
+        shown = sorted({depths[min(1, len(depths) - 1)], depths[-1]})
+        drawings["depth_maps"] = lambda: quality_plots.depth_maps_figure(fit.rig, shown)
     if result.next_poses:
         drawings["next_poses"] = lambda: quality_plots.next_poses_figure(fit.rig, result.next_poses)
     with plots.style():

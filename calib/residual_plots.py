@@ -9,7 +9,7 @@ from calib import plots
 from calib.camera import Camera
 from calib.fit import Fit, Mask, Residuals
 from calib.geometry import Array
-from calib.residual_tables import view_errors
+from calib.residual_tables import point_rms_px, view_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,7 +164,7 @@ def board_figure(fit: Fit) -> "Figure":
         figure.colorbar(dots, ax=bow, label="height away from the viewer (mm)", shrink=0.9, pad=0.03)
         bow.set_title(f"bow {1e3 * fit.warp_m[0]:+.2f} mm along x, {1e3 * fit.warp_m[1]:+.2f} mm along y")
     else:
-        dots = bow.scatter(xy[:, 0], xy[:, 1], c=_point_rms_px(fit), s=46, cmap="YlOrBr", vmin=0.0, **_RIMMED)
+        dots = bow.scatter(xy[:, 0], xy[:, 1], c=point_rms_px(fit), s=46, cmap="YlOrBr", vmin=0.0, **_RIMMED)
         figure.colorbar(dots, ax=bow, label="rms of each point (px)", shrink=0.9, pad=0.03)
         bow.set_title("board taken as flat")
     for each in (axes, bow):
@@ -174,15 +174,6 @@ def board_figure(fit: Fit) -> "Figure":
         each.set_xlabel("x on the board (mm)")
         each.set_ylabel("y on the board (mm)")
     return figure
-
-
-def _point_rms_px(fit: Fit) -> Array:
-    """(N,) of each of the board's points over all views of both cameras; NaN where it was never kept."""
-    ids = np.concatenate([side.ids[side.kept] for side in fit.sides])
-    square = np.concatenate([(side.error_px[side.kept] ** 2).sum(1) for side in fit.sides])
-    count = np.bincount(ids, minlength=len(fit.board_m))
-    total = np.bincount(ids, weights=square, minlength=len(fit.board_m))
-    return np.asarray(np.sqrt(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)))
 
 
 def board_residuals_m(fit: Fit) -> Array:

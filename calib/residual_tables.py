@@ -56,6 +56,14 @@ def corner_errors(fit: Fit) -> tuple[CornerErrors, CornerErrors]:
     return left, right
 
 
+def point_rms_px(fit: Fit) -> Array:
+    """(N,) of each of the board's points over all views of both cameras; NaN where it was never kept."""
+    both = corner_errors(fit)
+    counts = both[0].counts + both[1].counts
+    square = sum(np.nan_to_num(side.rms_px) ** 2 * side.counts for side in both)
+    return np.asarray(np.sqrt(square / np.where(counts > 0, counts, np.nan)))
+
+
 def _corners(side: Residuals, count: int) -> CornerErrors:
     kept = side.kept & np.isfinite(side.error_px).all(-1)
     ids, error = side.ids[kept], side.error_px[kept]

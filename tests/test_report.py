@@ -14,6 +14,7 @@ import pytest
 
 from calib import plots, quality_plots, residual_plots, rig_picture
 from calib.camera import Camera
+from calib.depth_sigma import depth_sigma
 from calib.describe import describe, with_sigma
 from calib.detection import BoardViews
 from calib.errors import CalibrationError, OutputError, UsageError
@@ -54,6 +55,7 @@ def test_report_holds_what_its_docstring_names(result: SolveResult, views: Board
     report = report_of(result, views, RECORD)
     named = set(re.findall(r"``(\w+)``", re.sub(r"\n {12}.*", "", (report_of.__doc__ or "").split("dict\n")[-1])))
     assert set(report) == named
+    assert report_of(replace(result, quality=replace(result.quality, depth=())), views)["depth_map"] is None
     fit = result.fit
     assert report["schema"] == 2
     assert report["stereo_rms_px"] == pytest.approx(fit.rms_px)
@@ -64,6 +66,19 @@ def test_report_holds_what_its_docstring_names(result: SolveResult, views: Board
     assert [row["depth_m"] for row in report["depth"]] == [1.0, 2.0, 5.0, 10.0]
     assert report["target"]["text"] == str(BOARD)
     assert [one["model"] for one in report["candidates"] if one["chosen"]] == ["radtan5"]
+    for name, side in (("left", fit.left), ("right", fit.right)):
+        corners = report["corners"][name]
+        mine = side.kept & (side.ids == 5)
+        errors = side.error_px[mine]
+        assert corners["rms_px"][5] == pytest.approx(np.sqrt((errors**2).sum(1).mean()))
+        assert corners["mean_px"][5] == pytest.approx(errors.mean(0).tolist())
+        assert sum(corners["rejected"]) == (~side.kept).sum() > 0
+        assert len(corners["rejected"]) == len(corners["rms_px"]) == len(corners["mean_px"]) == 54
+    field = report["depth_map"]
+    assert np.shape(field["sigma_m"]) == (4, 7, 9)
+    assert field["depths_m"] == [1.0, 2.0, 5.0, 10.0]
+    sigma = depth_sigma(fit.rig, [field["x_px"][4], field["y_px"][2]], 2.0)
+    assert field["sigma_m"][1][2][4] == pytest.approx(float(sigma), rel=1e-3)
     assert set(report["parameters"]) == set(fit.rig.parameter_names)
     assert report["inputs"] == [{"name": "a.png", "sha256": "0" * 64}]
     assert report["versions"]["opencv"] == cv2.__version__
@@ -344,7 +359,7 @@ def test_words_carry_sigmas_where_there_is_a_covariance(result: SolveResult) -> 
     assert f"focal length {with_sigma(rig.left.focal_x_px, rig.sigma('left.focal_x_px'))} x " in told
     assert f"baseline {with_sigma(1e3 * rig.baseline_m, 1e3 * rig.baseline_sigma_m)} mm" in told
     assert re.search(r"^  5 m: centre calibration \+-", told, re.MULTILINE)
-    bare = "\n".join(describe(replace(rig, covariance=None)))
+    bare = "\n".join(describe(replace(rig, covariance=None, provenance={})))
     assert "+-" not in bare
     assert "5 m:" not in bare
 
@@ -369,17 +384,34 @@ def test_numbers_are_rounded_by_their_sigma(value: float, sigma: float, text: st
 
 
 def test_a_measured_length_corrects_the_scale() -> None:
-    target, note = scaled_to(parse_board("charuco:11x8:25mm:18mm:DICT_5X5_100"), parse_known_length("251.2mm:10"))
-    assert target.square_m == pytest.approx(0.02512)
-    assert target.marker_m == pytest.approx(0.018 * 25.12 / 25.0)
-    assert "squares are 25.12 mm, not 25 (251.2 mm over 10 squares); scale corrected by +0.48 %" in note
+    found = scaled_to(parse_board("charuco:11x8:25mm:18mm:DICT_5X5_100"), parse_known_length("251.2mm:10"))
+    assert found.is_settled
+    assert found.target.square_m == pytest.approx(0.02512)
+    assert found.target.marker_m == pytest.approx(0.018 * 25.12 / 25.0)
+    assert "squares are 25.12 mm, not 25 (251.2 mm over 10 squares); scale corrected by +0.48 %" in found.note
 
 
 def test_a_measured_length_confirms_the_scale() -> None:
     board = parse_board("chessboard:9x6:25mm")
-    target, note = scaled_to(board, KnownLength(0.2001, 8.0))
-    assert target == board
-    assert "confirmed" in note
+    found = scaled_to(board, KnownLength(0.2001, 8.0))
+    assert (found.target, found.is_settled) == (board, True)
+    assert "confirmed" in found.note
+
+
+@pytest.mark.parametrize("text", ["5mm:0.2", "25.4mm:1", "99mm:4", "100.4mm:4", "95mm:5"])
+def test_a_length_too_short_to_read_settles_nothing(text: str) -> None:
+    board = parse_board("chessboard:9x6:25mm" if text != "95mm:5" else "chessboard:9x6:19.2mm")
+    found = scaled_to(board, parse_known_length(text))
+    assert (found.target, found.is_settled) == (board, False)
+    assert "settles nothing: a ruler is read to 0.3 mm" in found.note
+    assert "measure at least 100 mm over at least 5 squares" in found.note
+    assert "confirmed" not in found.note
+
+
+def test_asymmetric_circles_are_measured_from_row_to_row() -> None:
+    found = scaled_to(parse_board("acircles:4x11:20mm"), parse_known_length("202mm:10"))
+    assert found.target.square_m == pytest.approx(0.0202)
+    assert "202 mm over 10 distances from row to row of circles" in found.note
 
 
 def test_a_measured_length_can_contradict() -> None:
