@@ -32,7 +32,7 @@ _DISAGREEMENT = 3.0, np.inf
 _TILT_DEG = 20.0, 8.0
 _HULL = 0.35, 0.1
 _DEPTH_RATIO = 1.3, 1.0
-_PAIRS = 6, 3
+_PAIRS = 6, 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)

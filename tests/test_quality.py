@@ -137,6 +137,8 @@ def test_what_limits_is_said(fit: Fit) -> None:
         (fit, None, "usable", "too few pairs to leave any out"),
         (fit, 5.0 * errors, "usable", "rows differ by 0.7"),
         (fit, 20.0 * errors, "poor", "rows differ by 3 px"),
+        (replace(fit, poses=(*fit.poses[:5], *[None] * 7)), errors, "usable", "only 5 pairs could be used; take 12 or more"),
+        (replace(fit, poses=(*fit.poses[:4], *[None] * 8)), errors, "poor", "only 4 pairs could be used; take 12 or more"),
         (replace(fit, unsteady=2.0), errors, "usable", "motion of its own"),
         (replace(fit, noise_px=2.0), errors, "poor", "corners scatter by 2 px"),
         (replace(fit, disagreement=4.0), errors, "usable", "the pairs disagree 4 times"),
