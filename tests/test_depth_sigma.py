@@ -92,24 +92,25 @@ def test_sigma_uses_every_correlation(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("name", ["normal", "fisheye"])
 def test_prediction_against_many_solutions(name: str) -> None:
     rig = RIGS[name]
-    still = simulate(rig, BOARD, 10, seed=2)
+    board = Target("chessboard", 6, 4, 0.048)
+    still = simulate(rig, board, 10, seed=2)
     w, h = rig.left.size
     uv = np.array([[0.5, 0.5], [0.2, 0.2], [0.8, 0.2], [0.2, 0.8], [0.8, 0.8]]) * [w, h]
     depths = np.array([1.0, 2.0, 5.0, 10.0])[:, None]
     right_uv = rig.right.project(seen_points(rig, uv, depths) @ rig.R_right_left.T + rig.t_right_left_m)
     inverse, predicted = [], []
-    for k in range(60):
-        solved = fit_capture(simulate(rig, BOARD, 10, noise_px=0.1, seed=100 + k, poses=still.poses_left), iterations=2).rig
+    for k in range(30):
+        solved = fit_capture(simulate(rig, board, 10, noise_px=0.1, seed=100 + k, poses=still.poses_left), iterations=2).rig
         inverse.append(1.0 / depth_of(solved, np.broadcast_to(uv, right_uv.shape), right_uv))
-        if k < 4:
+        if k < 3:
             predicted.append(depth_sigma(solved, uv, depths) / depths**2)
     ratio = np.std(inverse, 0) / np.mean(predicted, 0)  # of inverse depths: theirs are normal even where errors are large
     seen = np.isfinite(ratio)
     assert seen[:, 0].all()
     assert seen.sum() >= 12
-    # 60 solutions tell a standard deviation to 9 %
-    assert ratio[seen].min() > 0.75
-    assert ratio[seen].max() < 1.3
+    # 30 solutions tell a standard deviation to 13 %
+    assert ratio[seen].min() > 0.65
+    assert ratio[seen].max() < 1.4
     assert abs(ratio[seen].mean() - 1.0) < 0.15
 
 
