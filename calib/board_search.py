@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from calib.sources import Source, VideoFrame
 from calib.target import Target
 from calib.workers import in_order
 
-FRAME_TIME_LIMIT_S = 1.0
-"""for a frame of a video, of which there are many"""
+FRAME_TIME_LIMIT_S, _FRAME_SHARE = 1.0, 0.1
+"""for a frame of a video, of which there are many; a share of the limit of photos where that is more"""
 _LEAST_SIDE_PX = 20
 
 
@@ -35,6 +35,8 @@ class _Job:
     frames: tuple[Image | None, Image | None] = (None, None)
     """of a video: the frame and its neighbour"""
     digest: str = ""
+    seen: list[tuple[tuple[int, int], str]] = field(default_factory=list)
+    """size and digest of the image, as soon as it is read: for searches that do not come back"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class BoardSearch:
 
     cache: DetectionCache | None
     time_limit_s: float
-    """for each image; frames of videos get `FRAME_TIME_LIMIT_S` at most"""
+    """for each image; frames of videos get a tenth of it, or 1 s where that is more"""
     threads: int
     skips_empty: bool = True
     """pass over frames of videos that a quick look takes for empty"""
@@ -95,6 +97,7 @@ class BoardSearch:
                 return known
             image, neighbour = source.read(), None
         size = (image.shape[1], image.shape[0])
+        job.seen.append((size, digest))
         if min(size) < _LEAST_SIDE_PX:
             return Searched(
                 None, f"an image of {size[0]} x {size[1]} px, too small for a board,", job.target, size, digest=digest
@@ -111,8 +114,8 @@ class BoardSearch:
         if found.detection is not None and neighbour is not None and neighbour.shape == image.shape:
             motion = motion_px(image, neighbour, found.detection.corners_uv)
         reason = f"{NOTHING} within {limit_s:g} s" if is_late and found.reason == NOTHING else found.reason
-        result = Searched(found.detection, reason, found.target, size, found.note, motion, digest)
-        return self._kept(job, digest, result) if not is_late or isinstance(source, VideoFrame) else result
+        result = Searched(found.detection, reason, found.target, size, found.note, motion, digest, is_late)
+        return result if is_late else self._kept(job, digest, result)  # with more time, or a calmer machine, it may be found
 
     def _kept(self, job: _Job, digest: str, result: Searched) -> Searched:
         """The result, put into the cache."""
@@ -122,17 +125,18 @@ class BoardSearch:
 
     def _late(self, job: _Job) -> Searched:
         """For a search that does not come back."""
-        return Searched(None, f"no board found within {self._limit_s(job.source):g} s", job.target, None)
+        size, digest = job.seen[0] if job.seen else (None, job.digest)
+        reason = f"{NOTHING} within {self._limit_s(job.source):g} s"
+        return Searched(None, reason, job.target, size, digest=digest, is_late=True)
 
     def _limit_s(self, source: Source) -> float:
-        return min(self.time_limit_s, FRAME_TIME_LIMIT_S) if isinstance(source, VideoFrame) else self.time_limit_s
+        of_frames = max(FRAME_TIME_LIMIT_S, _FRAME_SHARE * self.time_limit_s)
+        return min(self.time_limit_s, of_frames) if isinstance(source, VideoFrame) else self.time_limit_s
 
     def _key(self, source: Source, target: Target) -> str:
-        """What is kept depends on the board, and for frames of videos, most of which show none, on the time given to each."""
+        """What is kept depends on the board, and for frames of videos, most of which show none, on the quick look."""
         key = f"{target!r}{', strict' if self.is_strict else ''}"
-        if not isinstance(source, VideoFrame):
-            return key
-        return f"{key}, in {self._limit_s(source):g} s{', if it looks so' if self.skips_empty else ''}"
+        return f"{key}, if it looks so" if isinstance(source, VideoFrame) and self.skips_empty else key
 
 
 def looks_empty(image: Image, target: Target) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,9 +17,10 @@ from calib.detection_cache import DetectionCache, Searched
 from calib.errors import InputError, UsageError
 from calib.finders import find_board, guess_target
 from calib.finders.chessboard import guess_chessboard as guess_board
+from calib.finders.prepare import quickly_searched
 from calib.frame_choice import Choice, choose_frames
 from calib.images import Image
-from calib.sources import Source, VideoFrame, as_source, pair_name
+from calib.sources import Source, VideoFrame, as_source, images_of, pair_name
 from calib.target import AutoTarget, Target
 
 __all__ = ["detect_board", "detect_pairs", "guess_board"]
@@ -29,6 +31,7 @@ _PARTS = (4, 16, 64)  # after so many images what was found so far decides which
 _LEAST_AGREED = 2  # detections after which no other board is thought of
 _IMAGES_TO_GUESS, _FRAMES_TO_GUESS = (4, 12), (16, 40)  # at first, and where these say nothing
 _FRAMES_TO_MEET = 24  # from which it is told which board a video shows
+_SLOW_GUESS_S = 8.0  # after which not everything may have been tried: such a guess is not kept
 _NAMED = 3
 _MOVING_PX = 2.0  # median motion from frame to frame that is worth a warning
 
@@ -72,11 +75,11 @@ def detect_pairs(
     target : Target or AutoTarget
         The latter is found out from a few images.
     threads : int, optional
-        Default: one for each processor, at most 8.
+        Default: one for each processor that this process may use, at most 8.
     cache : DetectionCache or path of its folder, optional
         Default: nothing is kept. What was found in an image of the same content is not searched for again.
     time_limit_s : float
-        For each image; frames of videos get 1 s at most.
+        For each image; frames of videos get a tenth of it, but up to 1 s in any case.
     notes : sequence of str
         What is known about the images already; the result's notes begin with it.
     progress : callable, optional
@@ -110,7 +113,7 @@ def detect_pairs(
         for side, image in zip(("left", "right"), pair, strict=True)
     ]
     kept = cache if isinstance(cache, DetectionCache) or cache is None else DetectionCache(cache)
-    search = BoardSearch(kept, time_limit_s, threads or min(os.cpu_count() or 1, _MOST_THREADS))
+    search = BoardSearch(kept, time_limit_s, threads or min(_usable_processors(), _MOST_THREADS))
     known = _known_target(sources, target, kept)
     if len(sources) > 2 and _is_video(sources):
         known, search = _met_somewhere(sources, known, search)
@@ -119,6 +122,8 @@ def detect_pairs(
     if kept is not None:
         kept.trim()
         told += [kept.problem] if kept.problem else []
+    found, late = _told_of_time(found, time_limit_s)
+    told += late
     found, sizes, more = leave_out([source.name for source in sources], found)
     pairs = [_pair(sources[i : i + 2], found[i : i + 2]) for i in range(0, len(sources), 2)]
     if len(pairs) > 1 and _is_video(sources):
@@ -129,6 +134,20 @@ def detect_pairs(
 
 def _is_video(sources: Sequence[Source]) -> bool:
     return all(isinstance(source, VideoFrame) for source in sources)
+
+
+def _usable_processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _told_of_time(found: list[Searched], limit_s: float) -> tuple[list[Searched], list[str]]:
+    """What to do where most searches ran out of time: said with each of them, and once as a note."""
+    late = sum(result.is_late for result in found)
+    if 2 * late <= len(found):
+        return found, []
+    advice = f"--time-limit {3.0 * limit_s:g} gives more time"
+    told = [replace(result, reason=f"{result.reason} ({advice})") if result.is_late else result for result in found]
+    return told, [f"{late} of {len(found)} images ran out of time: {advice}"]
 
 
 def _spread(sources: Sequence[Source], most: int) -> list[Source]:
@@ -146,16 +165,17 @@ def _known_target(sources: Sequence[Source], target: Target | AutoTarget, cache:
     known = cache.load(key, target) if cache is not None else None
     if known is not None:
         return known.target
+    start_s = time.monotonic()
     for count in counts:
         some = _spread(sources, count)
         try:
-            guess = guess_target([source.read() for source in some], target.square_m)
+            guess = guess_target([quickly_searched(image) for image in images_of(some)], target.square_m)
         except InputError:
             if count == counts[-1]:
                 raise
         else:
             break
-    if cache is not None:
+    if cache is not None and time.monotonic() - start_s < _SLOW_GUESS_S:
         cache.save(key, target, Searched(None, "", guess, None, digest=key))
     return guess
 

@@ -50,6 +50,8 @@ class Searched:
     """median motion of the corners to the next frame of the video; NaN where unknown"""
     digest: str = ""
     """of the image's content; empty where unknown"""
+    is_late: bool = False
+    """True where nothing was found because the time was over; such a result is not kept"""
 
 
 def default_folder() -> Path:

@@ -24,7 +24,7 @@ def pair_up(words: Sequence[str]) -> tuple[list[Path], list[Path], list[str]]:
     Returns
     -------
     left, right : lists of Path
-        Of equal length, paired in natural order; where images are missing, by the numbers in their names.
+        Of equal length, paired in natural order; where there are more of one side, by the numbers in their names.
     notes : list of str
         What looks odd; "missing pair: ..." names the images left out because their partner is missing.
 
@@ -41,7 +41,7 @@ def pair_up(words: Sequence[str]) -> tuple[list[Path], list[Path], list[str]]:
         left, right = _halves(words)
     counts = len(left), len(right)
     notes: list[str] = []
-    if counts[0] != counts[1] or not any(word.lower().endswith(".txt") for word in words):  # a list's order is meant
+    if counts[0] != counts[1]:  # of as many, each camera may have counted by itself: then only the order tells
         left, right, notes = _with_partner(left, right)
     if len(left) != len(right):
         raise InputError(
@@ -100,7 +100,7 @@ def _with_partner(left: list[Path], right: list[Path]) -> tuple[list[Path], list
         if len(sides[0].keys() & sides[1].keys()) > len(best[0].keys() & best[1].keys()):
             best = (sides[0], sides[1])
     common = [number for number in best[0] if number in best[1]]
-    if 2 * len(common) < min(len(left), len(right)) or not common or len(common) == len(left) == len(right):
+    if 2 * len(common) < min(len(left), len(right)) or not common:
         return left, right, []
     alone = [path.name for side, other in (best, best[::-1]) for number, path in side.items() if number not in other]
     more = f" and {len(alone) - _MOST_NAMED} more" if len(alone) > _MOST_NAMED else ""

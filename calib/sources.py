@@ -3,7 +3,7 @@
 import glob
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from calib import files
 from calib.errors import InputError, UsageError
 from calib.image_lists import pair_up
 from calib.images import Image, read_image
-from calib.video import Video, is_video, open_video, read_frame
+from calib.video import Video, frames, is_video, open_video, read_frame
 
 MOST_FRAMES = 240
 """frames of each video that are searched, evenly over its length"""
@@ -93,6 +93,17 @@ def as_source(image: Source | Path | str | Image, name: str) -> Source:
     if isinstance(image, ImageFile | ImageArray | VideoFrame):
         return image
     return ImageArray(name, image) if isinstance(image, np.ndarray) else ImageFile(Path(image))
+
+
+def images_of(sources: Sequence[Source]) -> Iterator[Image]:
+    """The images, one after the other: of videos, each decoded once, first and without the frames that cannot be decoded."""
+    wanted: dict[Path, set[int]] = {}
+    for source in sources:
+        if isinstance(source, VideoFrame):
+            wanted.setdefault(source.path, set()).add(source.index)
+    for path, indices in wanted.items():
+        yield from (image for image, _ in frames(path, sorted(indices)) if image is not None)
+    yield from (source.read() for source in sources if not isinstance(source, VideoFrame))
 
 
 def paths_of(sources: Sequence[Source]) -> list[Path]:

@@ -1,5 +1,7 @@
 """Videos: frames by number, and the choice of frames a calibration is made from."""
 
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -7,14 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib import video
+from calib import board_search, detect, sources, video
+from calib.board_search import BoardSearch
 from calib.detect import detect_pairs
 from calib.detection import Detection
+from calib.detection_cache import DetectionCache
 from calib.errors import InputError, UsageError
+from calib.finders import Found
 from calib.frame_choice import choose_frames, motion_px
-from calib.images import write_image
+from calib.images import Image, write_image
 from calib.sources import ImageFile, VideoFrame, capture_sources, paths_of
-from calib.target import Target
+from calib.target import AutoTarget, Target
 
 SIZE = (320, 240)
 TARGET = Target("chessboard", 7, 4, 0.03)
@@ -209,6 +214,44 @@ def test_pairs_of_frames_of_a_board_that_stops_and_goes(tmp_path: Path) -> None:
     again = detect_pairs(found.left, found.right, TARGET, cache=tmp_path / "cache")
     assert [pair.name for pair in again.pairs] == [pair.name for pair in views.pairs]
     assert again.notes == views.notes
+
+
+def test_frames_for_which_the_time_was_short_are_searched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, asked = write_video(tmp_path / "l.avi", numbered(3)), []
+
+    def find(image: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
+        asked.append(strict)
+        time.sleep(0.03)
+        return Found(None, "no board found", target)
+
+    monkeypatch.setattr(board_search, "find_board", find)
+    search = BoardSearch(DetectionCache(tmp_path / "cache"), 0.02, 1, skips_empty=False)
+    frames = [VideoFrame(path, i) for i in range(3)]
+    for count in (3, 6):
+        assert [found.is_late for found in search(frames, [TARGET] * 3)] == [True] * 3
+        assert len(asked) == count
+
+
+def test_frames_to_tell_the_board_from_are_decoded_once_and_held_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = [np.full((1200, 2400, 3), 8 * i, np.uint8) for i in range(6)]
+    files = [write_video(tmp_path / f"{side}.avi", large) for side in "lr"]
+    opened: list[Path] = []
+    given: list[tuple[int, ...]] = []
+
+    def decode(path: Path, indices: list[int]) -> Iterator[tuple[Image | None, Image | None]]:
+        opened.append(path)
+        return video.frames(path, indices)
+
+    def guess(images: Sequence[Image], square_m: float) -> Target:
+        given.extend(image.shape for image in images)
+        return TARGET
+
+    monkeypatch.setattr(sources, "frames", decode)
+    monkeypatch.setattr(detect, "guess_target", guess)
+    found = capture_sources([str(each) for each in files])
+    assert detect._known_target([*found.left, *found.right], AutoTarget(0.03), None) == TARGET
+    assert opened == files
+    assert given == [(960, 1920)] * 12
 
 
 def test_a_video_without_a_board_says_so(tmp_path: Path) -> None:

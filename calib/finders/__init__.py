@@ -3,16 +3,21 @@
 `find_board` looks for a given board; the kinds have a module each.
 """
 
+import time
+
 from calib.errors import InputError
-from calib.finders.chessboard import find_chessboard, guess_chessboard
+from calib.finders.chessboard import find_chessboard
 from calib.finders.circles import find_circles
 from calib.finders.found import Found
 from calib.finders.guess import guess_target
 from calib.finders.marked import find_marked
+from calib.finders.prepare import quickly_searched
 from calib.images import Image, to_grey
 from calib.target import Target
 
 __all__ = ["Found", "find_board", "guess_target", "other_board"]
+
+_TIME_LIMIT_S = 5.0
 
 
 def find_board(image: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
@@ -42,19 +47,23 @@ def find_board(image: Image, target: Target, *, deadline: float | None = None, s
     return find_circles(grey, target, deadline=deadline)
 
 
-def other_board(image: Image, target: Target) -> str:
-    """What an image shows where the board asked for was not found, e.g. "shows a board of 8x6 inner corners"; "" if nothing."""
-    size = guess_chessboard(image)
-    if size is not None:
-        if target.kind == "chessboard" and size in ((target.columns, target.rows), (target.rows, target.columns)):
-            return ""
-        return f"shows a board of {size[0]}x{size[1]} inner corners: try --target chessboard:{size[0]}x{size[1]}:..."
+def other_board(image: Image, target: Target, *, deadline: float | None = None) -> str:
+    """What an image shows where the board asked for was not found, e.g. "shows a board of 8x6 inner corners"; "" if nothing.
+
+    `deadline` is the `time.monotonic()` when it gives up, after 5 s by default.
+    """
+    end_s = time.monotonic() + _TIME_LIMIT_S if deadline is None else deadline
     try:
-        guess = guess_target([image], target.marker_m if target.kind == "aprilgrid" else target.square_m)
+        guess = guess_target(
+            [quickly_searched(image)], target.marker_m if target.kind == "aprilgrid" else target.square_m, deadline=end_s
+        )
     except InputError:
         return ""
     if guess.kind == target.kind and {guess.columns, guess.rows} == {target.columns, target.rows}:
         return ""
+    if guess.kind == "chessboard":
+        size = f"{guess.columns}x{guess.rows}"
+        return f"shows a board of {size} inner corners: try --target chessboard:{size}:..."
     counted = {"charuco": "squares", "aprilgrid": "tags"}.get(guess.kind, "circles")
     family = f", markers of {guess.dictionary}" if guess.dictionary else ""
     return f"shows a board of {guess.columns}x{guess.rows} {counted}{family}: try --target {guess} with its own lengths"

@@ -53,12 +53,14 @@ def find_chessboard(grey: Image, target: Target, *, deadline: float | None = Non
     return Found(None, reason, target)
 
 
-def guess_chessboard(image: Image) -> tuple[int, int] | None:
+def guess_chessboard(image: Image, *, deadline: float | None = None) -> tuple[int, int] | None:
     """(columns, rows) of the chessboard in an image, whatever its size, or None: for telling a user what the board really is."""
     grey = to_grey(image)
     sharp = corners.smooth(grey)
     small, scale = resized(eight_bit(grey), working_scale(grey))
     for guess in _GUESSES:
+        if is_late(deadline):
+            break
         found, uv, meta = cv2.findChessboardCornersSBWithMeta(small, guess, cv2.CALIB_CB_ACCURACY | cv2.CALIB_CB_LARGER)
         rows, columns = np.shape(meta) if found else (0, 0)
         if min(rows, columns) < 3 or np.size(uv) != 2 * rows * columns:

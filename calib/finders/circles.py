@@ -1,5 +1,6 @@
 """Grids of circles, symmetric and asymmetric, seen whole."""
 
+import time
 from collections.abc import Iterator
 
 import cv2
@@ -21,6 +22,9 @@ _MOST_STRAY = 0.15  # of the distance of neighbours: how far a centre may lie fr
 _MOST_STRAYING = 0.05
 _RIM_POINTS, _AROUND = 48, 14
 _WORST_SHARE = 0.1
+_MOST_BLOBS, _BLOBS_SHARE = 400, 1.25  # of those asked for: the search through neighbours takes n^3 ...
+_SECONDS = 2.5e-8  # ... times this
+_MOST_TO_CLUSTER = 2000
 _UNSURE_SHIFT = 0.12  # of what is taken off for perspective and lens
 
 
@@ -74,19 +78,40 @@ def find_circles(grey: Image, target: Target, *, deadline: float | None = None) 
 
 def _attempts(grey: Image, target: Target, deadline: float | None) -> Iterator[tuple[str, Array, bool]]:
     """What OpenCV finds, and whether in the negative; each is tried only when it is asked for."""
-    flat, size = eight_bit(grey), (target.columns, target.rows)
-    kind = cv2.CALIB_CB_SYMMETRIC_GRID if target.kind == "circles" else cv2.CALIB_CB_ASYMMETRIC_GRID
+    flat = eight_bit(grey)
     for suffix, times in (("", 1.0), ("-inverted", 1.0), ("-x2", 2.0), ("-half", 0.5)):
         inverted = suffix == "-inverted"
         image, scale = resized(255 - flat if inverted else flat, times * working_scale(grey))
-        detector = blob_detector(max(image.shape) / max(target.columns, target.rows))
-        for flags in (kind, kind | cv2.CALIB_CB_CLUSTERING):
-            if is_late(deadline):
-                return
-            found, uv = cv2.findCirclesGrid(image, size, flags=flags, blobDetector=detector)
-            if found and np.size(uv) == 2 * target.corner_count:
-                clustered = "-clustering" if flags & cv2.CALIB_CB_CLUSTERING else ""
-                yield f"{target.kind}{clustered}{suffix}", full_size(uv, scale), inverted
+        if is_late(deadline):
+            return
+        blobs = blob_detector(max(image.shape) / max(target.columns, target.rows)).detect(image)
+        places = np.array([blob.pt for blob in blobs], np.float64).reshape(-1, 2)
+        for clustered in (False, True):
+            uv = grid_among(places, target.kind, target.columns, target.rows, clustered=clustered, deadline=deadline)
+            if uv is not None:
+                yield f"{target.kind}{'-clustering' * clustered}{suffix}", full_size(uv, scale), inverted
+
+
+def grid_among(
+    places: Array, kind: str, columns: int, rows: int, *, clustered: bool = False, deadline: float | None = None
+) -> Array | None:
+    """(columns * rows, 2) px: a grid of "circles" or "acircles" among the places (N, 2) of blobs, or None.
+
+    Tries nothing that the count of the blobs forbids, or that would outlast the deadline: OpenCV's search takes minutes for a
+    thousand blobs.
+    """
+    count, wanted = len(places), columns * rows
+    if is_late(deadline) or not wanted <= count <= _MOST_TO_CLUSTER:
+        return None
+    if not clustered:
+        takes_s = _SECONDS * count**3
+        if count > max(_MOST_BLOBS, _BLOBS_SHARE * wanted) or (deadline is not None and time.monotonic() + takes_s > deadline):
+            return None
+    flags = cv2.CALIB_CB_SYMMETRIC_GRID if kind == "circles" else cv2.CALIB_CB_ASYMMETRIC_GRID
+    flags |= cv2.CALIB_CB_CLUSTERING if clustered else 0
+    points = places.astype(np.float32).reshape(-1, 1, 2)
+    found, uv = cv2.findCirclesGrid(points, (columns, rows), flags, None, cv2.CirclesGridFinderParameters())  # type: ignore[call-overload]
+    return np.asarray(uv, np.float64).reshape(-1, 2) if found and np.size(uv) == 2 * wanted else None
 
 
 def blob_detector(most: float) -> cv2.SimpleBlobDetector:

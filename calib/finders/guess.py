@@ -1,17 +1,18 @@
 """Which board do the images show? Kind, counts and dictionary from the images; the size of a square must be known."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.detection import Detection
 from calib.errors import InputError, UsageError
 from calib.finders.chessboard import guess_chessboard
-from calib.finders.circles import blob_detector, find_circles
+from calib.finders.circles import blob_detector, find_circles, grid_among
+from calib.finders.found import is_late
 from calib.finders.marked import find_marked
 from calib.finders.markers import Markers, apply_homographies, families, find_markers, homographies, smallest_of_family
 from calib.finders.prepare import eight_bit, resized, working_scale
@@ -25,6 +26,9 @@ _MOST_RATIO = 3.0  # pitch of the markers, in markers
 _LATTICE = 0.2  # of a step: how far a neighbour may be from its place
 _MOST_IMAGES_WITH_CIRCLES = 4
 _MOST_IN_A_ROW = 40
+_MOST_CIRCLES, _MOST_GRIDS = 400, 6
+_TIME_LIMIT_S = 20.0
+_UNTIL = (0.5, 0.7, 0.85, 1.0)  # of the time: markers, chessboards, circles, markers in the negative
 _ENOUGH_IMAGES = 4
 _GAP_ERROR = 0.012  # of a tag
 
@@ -41,7 +45,7 @@ class _Lattice:
     """square (charuco) or pitch (aprilgrid) in sides of a marker"""
 
 
-def guess_target(images: Sequence[Image], square_m: float) -> Target:
+def guess_target(images: Sequence[Image], square_m: float, *, deadline: float | None = None) -> Target:
     """The board that images show.
 
     Markers tell ChArUco boards and AprilGrids: their places give the columns, their greatest number the rows, provided that the
@@ -53,6 +57,8 @@ def guess_target(images: Sequence[Image], square_m: float) -> Target:
     images : sequence of (H, W) or (H, W, 3) arrays
     square_m : float
         Side of one square, distance of circles (acircles: of rows), side of a tag (aprilgrid), metres.
+    deadline : float, optional
+        `time.monotonic()` after which no further attempt is made; default: in 20 s.
 
     Returns
     -------
@@ -65,11 +71,14 @@ def guess_target(images: Sequence[Image], square_m: float) -> Target:
     """
     greys = [to_grey(image) for image in images]
     flats = [eight_bit(grey) for grey in greys]
+    start_s = time.monotonic()
+    end_s = start_s + _TIME_LIMIT_S if deadline is None else deadline
+    until = [start_s + share * (end_s - start_s) for share in _UNTIL]
     target = (
-        _marked(greys, flats, square_m)
-        or _chessboard(images, square_m)
-        or _circles(greys, flats, square_m)
-        or _marked(greys, [255 - flat for flat in flats], square_m)  # in the negative
+        _marked(greys, flats, square_m, until[0])
+        or _chessboard(greys, square_m, until[1])
+        or _circles(greys, flats, square_m, until[2])
+        or _marked(greys, [255 - flat for flat in flats], square_m, until[3])  # in the negative
     )
     if target is None:
         some = f"{len(images)} image{'s' * (len(images) != 1)}"
@@ -80,12 +89,14 @@ def guess_target(images: Sequence[Image], square_m: float) -> Target:
     return target
 
 
-def _marked(greys: Sequence[Image], flats: Sequence[Image], square_m: float) -> Target | None:
+def _marked(greys: Sequence[Image], flats: Sequence[Image], square_m: float, deadline: float) -> Target | None:
     """A ChArUco or AprilGrid that is then found in an image indeed."""
     seen: dict[tuple[str, int, bool], list[_Lattice]] = {}
     tags = [name for name in families() if "APRILTAG" in name]
     for flat in flats:
         for border, names in ((1, families()), (APRILGRID_BORDER, tags)):
+            if is_late(deadline):
+                break
             for name, found in zip(names, find_markers(flat, names, border=border), strict=True):
                 lattice = _lattice(found) if len(found.ids) >= _LEAST_MARKERS else None
                 if lattice is not None:
@@ -95,7 +106,7 @@ def _marked(greys: Sequence[Image], flats: Sequence[Image], square_m: float) -> 
     ranked = sorted(seen.items(), key=lambda item: -sum(len(lattice.ids) for lattice in item[1]))
     for (name, _, is_charuco), lattices in ranked:
         for target in (_charuco if is_charuco else _aprilgrid)(name, lattices, square_m):
-            tries = (find_marked(grey, target, strict=True).detection for grey in greys)
+            tries = (find_marked(grey, target, strict=True, deadline=deadline).detection for grey in greys)
             seen_well = next((detection for detection in tries if detection is not None), None)
             if seen_well is not None:
                 return target if is_charuco else _with_gap(target, seen_well)
@@ -251,32 +262,34 @@ def _rounded(length_m: float) -> float:
     return round(round(length_m / step) * step, 7)
 
 
-def _chessboard(images: Sequence[Image], square_m: float) -> Target | None:
-    counts = Counter(size for image in images if (size := guess_chessboard(image)) is not None)
+def _chessboard(greys: Sequence[Image], square_m: float, deadline: float) -> Target | None:
+    counts = Counter(size for grey in greys if (size := guess_chessboard(grey, deadline=deadline)) is not None)
     if not counts:
         return None
     (columns, rows), _ = counts.most_common(1)[0]
     return Target("chessboard", columns, rows, square_m)
 
 
-def _circles(greys: Sequence[Image], flats: Sequence[Image], square_m: float) -> Target | None:
+def _circles(greys: Sequence[Image], flats: Sequence[Image], square_m: float, deadline: float) -> Target | None:
     """A grid whose product of columns and rows is the number of equal blobs in an image."""
     tried = 0
     for grey, flat in zip(greys, flats, strict=True):
         small, _ = resized(flat, working_scale(flat))
         for image in (small, 255 - small):
+            if is_late(deadline):
+                return None
             blobs = blob_detector(max(image.shape) / 3.0).detect(image)
             sizes = np.array([blob.size for blob in blobs])
-            alike = sizes[(sizes > 0.4 * np.median(sizes)) & (sizes < 2.5 * np.median(sizes))] if len(sizes) else sizes
-            if not 9 <= len(alike) <= 2000:
+            alike = (sizes > 0.4 * np.median(sizes)) & (sizes < 2.5 * np.median(sizes)) if len(sizes) else np.zeros(0, np.bool_)
+            if not 9 <= alike.sum() <= _MOST_CIRCLES:
                 continue
+            places = np.array([blob.pt for blob in blobs], np.float64)[alike]
             tried += 1
-            for kind, columns, rows in _products(len(alike)):
-                flags = cv2.CALIB_CB_SYMMETRIC_GRID if kind == "circles" else cv2.CALIB_CB_ASYMMETRIC_GRID
-                detector = blob_detector(max(image.shape) / 3.0)
-                found, _ = cv2.findCirclesGrid(image, (columns, rows), flags=flags, blobDetector=detector)
-                target = Target(kind, columns, rows, square_m) if found else None
-                if target is not None and find_circles(grey, target).detection is not None:
+            for kind, columns, rows in _products(len(places)):
+                if grid_among(places, kind, columns, rows, deadline=deadline) is None:
+                    continue
+                target = Target(kind, columns, rows, square_m)
+                if find_circles(grey, target, deadline=deadline).detection is not None:
                     return target
             if tried >= _MOST_IMAGES_WITH_CIRCLES:
                 return None
@@ -288,6 +301,7 @@ def _products(count: int) -> Iterator[tuple[str, int, int]]:
     pairs = [
         (count // rows, rows) for rows in range(int(count**0.5), 2, -1) if count % rows == 0 and count // rows <= _MOST_IN_A_ROW
     ]
+    pairs = pairs[:_MOST_GRIDS]
     yield from (("circles", a, b) for a, b in pairs)
     for a, b in pairs:
         yield "acircles", b, a

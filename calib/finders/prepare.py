@@ -4,16 +4,23 @@ import cv2
 import numpy as np
 
 from calib.geometry import Array
-from calib.images import Image
+from calib.images import Image, to_grey
 
 _WORKING_SIDE_PX = 1280
 """longer images are searched at this size; the corners found are then refined in the full image"""
+_HELD_SIDE_PX = 1920  # markers are searched larger than corners
 _LEAST_SPREAD = 64  # grey levels; flatter images are stretched before the search
 
 
 def working_scale(grey: Image) -> float:
     """The factor, at most 1, that makes an image small enough to be searched quickly."""
     return min(1.0, _WORKING_SIDE_PX / float(max(grey.shape)))
+
+
+def quickly_searched(image: Image) -> Image:
+    """The image in grey, no larger than it takes to tell what it shows: for holding many."""
+    grey = to_grey(image)
+    return resized(grey, min(1.0, _HELD_SIDE_PX / float(max(grey.shape))))[0]
 
 
 def resized(image: Image, factor: float) -> tuple[Image, Array]:
