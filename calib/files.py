@@ -1,12 +1,16 @@
 """Outputs that are complete or absent: written under a temporary name beside their place, flushed to disk, then renamed."""
 
+import atexit
 import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from calib.errors import InputError, OutputError
@@ -93,6 +97,36 @@ def output_folder(path: str | Path) -> Path:
         probe.unlink()
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder}: cannot hold results: {_advice(error)}") from error
+    return folder
+
+
+def cache_folder(name: str) -> Path:
+    """Where a cache of this name lies: in `STEREO_CACHE_DIR`, else in the user's cache folder; not created.
+
+    A user without a home, as in a container, gets a folder of his own among the temporary files. Others can write there, and what
+    lies in a cache is believed, even run: it is used only where it belongs to this user and nobody else may write into it.
+    """
+    root = os.environ.get("STEREO_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    if root:
+        return Path(root) / name
+    try:
+        return Path.home() / ".cache" / name
+    except RuntimeError:
+        return _private_temporary_folder(Path(tempfile.gettempdir())) / name
+
+
+@cache
+def _private_temporary_folder(parent: Path) -> Path:
+    """A folder for this user only, the same for all runs; one for this run where somebody else holds its name."""
+    user = os.getuid() if hasattr(os, "getuid") else None
+    folder = parent / f"stereo-{'user' if user is None else user}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()  # a link is not followed
+        if stat.S_ISDIR(status.st_mode) and (user is None or (status.st_uid == user and not status.st_mode & 0o077)):
+            return folder
+    folder = Path(tempfile.mkdtemp(prefix="stereo-", dir=parent))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,45 @@ def test_other_outputs_are_allowed(tmp_path: Path) -> None:
     files.refuse_overwriting([absent, tmp_path / "old.png"], [absent, tmp_path / "left.png", tmp_path / ("x" * 300)])
     with pytest.raises(OutputError, match="the name is too long"):
         files.refuse_overwriting([tmp_path / ("x" * 300)], [tmp_path / "left.png"])
+
+
+def _homeless() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_caches_lie_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEREO_CACHE_DIR", str(tmp_path / "a"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
+    assert files.cache_folder("things") == tmp_path / "a" / "things"
+    monkeypatch.delenv("STEREO_CACHE_DIR")
+    assert files.cache_folder("things") == tmp_path / "b" / "things"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert files.cache_folder("things") == Path.home() / ".cache" / "things"
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners and permissions of files")
+@pytest.mark.parametrize("trap", ["none", "open to others", "a link", "somebody else's"])
+def test_without_a_home_a_cache_is_the_users_alone(trap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STEREO_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", _homeless)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    usual = tmp_path / f"stereo-{os.getuid()}"
+    if trap == "open to others":
+        usual.mkdir()
+        usual.chmod(0o777)
+    elif trap == "a link":
+        (tmp_path / "trap").mkdir(mode=0o700)
+        usual.symlink_to(tmp_path / "trap")
+    elif trap == "somebody else's":
+        usual.mkdir(mode=0o700)
+        other = os.getuid() + 1
+        monkeypatch.setattr(os, "getuid", lambda: other)
+        usual = usual.rename(tmp_path / f"stereo-{os.getuid()}")
+    found = files.cache_folder("things")
+    assert found.name == "things"
+    assert found == files.cache_folder("things")
+    assert found.parent.parent == tmp_path
+    assert found.parent.stat().st_mode & 0o777 == 0o700
+    assert (found.parent == usual) == (trap == "none")

@@ -6,8 +6,6 @@ old binary. A torn, foreign or unwritable cache costs a compilation, never a cra
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,22 +14,18 @@ from typing import Any
 import numba
 from numba.core import caching
 
+from calib import files
+
 _SOURCES = Path(__file__).parent
 
 
 @cache
 def cache_folder() -> Path:
     """Where compiled kernels are kept: `STEREO_CACHE_DIR`, else the user's cache folder."""
-    root = os.environ.get("STEREO_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    if not root:
-        try:
-            root = str(Path.home() / ".cache")
-        except RuntimeError:  # a user without a home, as in a container
-            root = str(Path(tempfile.gettempdir()) / f"stereo-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(_SOURCES.glob("*.py")):
         digest.update(source.read_bytes())
-    return Path(root) / "stereo-kernels" / digest.hexdigest()[:16]
+    return files.cache_folder("stereo-kernels") / digest.hexdigest()[:16]
 
 
 def is_cold() -> bool:
