@@ -50,7 +50,7 @@ def depth_maps_figure(rig: StereoRig, depths_m: Sequence[float]) -> "Figure":
     columns, rows = _MAP_CELLS
     width, height = rig.left.size
     x, y = (np.arange(columns) + 0.5) * width / columns - 0.5, (np.arange(rows) + 0.5) * height / rows - 0.5
-    figure = plots.new_figure(10.6, 3.9, columns=len(depths_m), margins_in=(0.66, 0.75, 0.48, 0.3), gaps_in=(1.35, 0.6))
+    figure = plots.new_figure(10.6, 3.7, columns=len(depths_m), margins_in=(0.66, 0.35, 0.48, 0.3), gaps_in=(0.95, 0.6))
     for place, depth_m in enumerate(depths_m, 1):
         sigma = depth_sigma(rig, np.stack(np.meshgrid(x, y), -1), depth_m)
         axes = figure.add_subplot(1, len(depths_m), place)
