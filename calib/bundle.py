@@ -1,11 +1,11 @@
-"""Bundle adjustment of one or two cameras that look at a board: intrinsics, motion between the cameras, bow and poses at once.
+"""Bundle adjustment of one or two cameras that look at a board: lenses, motion between the cameras, board and poses at once.
 
 The poses appear in their own observations only, so they are eliminated block by block (Schur complement; Triggs et al., "Bundle
 Adjustment - A Modern Synthesis", 2000, section 6.1); what remains are a few dozen shared parameters, solved densely by
 Levenberg-Marquardt. Wrong corners are weighed down by Cauchy's loss (ibid., section 3.3).
 
 The shared parameters stand in one vector: intrinsics of the first camera, of the second, rotation and translation between them
-(a rotation is turned by exp([w]x) from the left), bow along x and y.
+(a rotation is turned by exp([w]x) from the left), the shape of the board.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ Mask = NDArray[np.bool_]
 _STEPS = 60
 _DONE = 1e-7  # expected gain of a step in units of chi square: parameters then move by less than 1e-3 of their sigma
 _DONE_SHARE = 1e-9  # the same as a share of the cost
+_FREE_SHARE = 0.01  # of the distance of two points: how far they may easily be misplaced
 _DAMPING = (1e-4, 1e-12, 1e10)  # first, least, most
 
 
@@ -47,25 +48,55 @@ class Sight:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Board:
-    """The board's points, and how they may bow: z = warp_x (1 - u^2) + warp_y (1 - v^2), u and v from -1 to 1 over the board.
-
-    As mrcal bends its boards ("The calibration-object model": two parabolas).
-    """
+    """The board's points, and how they may lie elsewhere: a few modes, by how much of each is an unknown."""
 
     points_m: Array
-    """(N, 3), flat"""
+    """(N, 3) as they should be, flat"""
+    modes: Array = None  # type: ignore[assignment]
+    """(3 N, W) how each mode moves x, y, z of every point, per unit; default: none, a board that is what it should be"""
+    prior: Array = None  # type: ignore[assignment]
+    """(W,) information on each mode that is there before any picture, per square unit; default: none"""
+
+    def __post_init__(self) -> None:
+        modes = np.zeros((3 * len(self.points_m), 0)) if self.modes is None else self.modes
+        object.__setattr__(self, "modes", modes)
+        object.__setattr__(self, "prior", np.zeros(modes.shape[1]) if self.prior is None else self.prior)
 
     def bow(self) -> Array:
-        """(N, 2) what a bow of 1 m along x and along y lifts each point by."""
+        """(N, 2) what a bow of 1 m along x and along y lifts each point by: 1 - u^2 and 1 - v^2, u and v from -1 to 1."""
         low, high = self.points_m[:, :2].min(0), self.points_m[:, :2].max(0)
         unit = (2.0 * self.points_m[:, :2] - low - high) / np.maximum(high - low, 1e-12)
         return np.asarray(1.0 - unit * unit)
 
-    def bent_m(self, warp_m: Array) -> Array:
-        """(N, 3) the points of a bowed board."""
-        points = self.points_m.copy()
-        points[:, 2] += self.bow() @ warp_m
-        return points
+    def shaped_m(self, shape: Array) -> Array:
+        """(N, 3) the points for (W,) amounts of the modes."""
+        return self.points_m + (self.modes @ shape).reshape(-1, 3)
+
+
+def bowed_board(points_m: Array) -> Board:
+    """A board that bows: z = warp_x (1 - u^2) + warp_y (1 - v^2), u and v from -1 to 1 over the board, in metres.
+
+    As mrcal bends its boards ("The calibration-object model": two parabolas).
+    """
+    modes = np.zeros((len(points_m), 3, 2))
+    modes[:, 2] = Board(points_m).bow()
+    return Board(points_m, modes.reshape(-1, 2))
+
+
+def free_board(points_m: Array) -> Board:
+    """A board whose points may lie anywhere near their places: misprinted, wrinkled, bowed.
+
+    Motions of the whole board are left to its poses, and its size, which no picture tells, to what it should be (least squares
+    over all points). What is known beforehand: points miss their places by about a hundredth of the distance to the next one.
+    (Strobl and Hirzinger, "More Accurate Pinhole Camera Calibration with Imperfect Planar Target", ICCV Workshops 2011.)
+    """
+    p = points_m - points_m.mean(0)
+    rigid = [np.tile(axis, len(p)) for axis in np.eye(3)]
+    rigid += [np.cross(axis, p).ravel() for axis in np.eye(3)]
+    q, _ = np.linalg.qr(np.stack([*rigid, p.ravel()], -1), mode="complete")
+    distance = np.linalg.norm(points_m[1:] - points_m[0], axis=1).min()
+    modes = q[:, 7:]
+    return Board(points_m, modes, np.full(modes.shape[1], 1.0 / (_FREE_SHARE * distance) ** 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +109,8 @@ class State:
     """(3, 3) from the first camera to the second"""
     t: Array
     """(3,) m"""
-    warp_m: Array
-    """(2,)"""
+    shape: Array
+    """(W,) amounts of the board's modes"""
     R_poses: Array
     """(M, 3, 3) of the board in the first camera's frame"""
     t_poses: Array
@@ -88,16 +119,16 @@ class State:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Normal:
-    """The normal equations with the poses eliminated, moment by moment."""
+    """The normal equations with the poses eliminated."""
 
     shared: Array
-    """(S, S) information on the shared parameters"""
+    """(S, S) information on the free shared parameters"""
     gradient: Array
     """(S,)"""
     each: Array
-    """(M, S, S) what each moment contributes to `shared`"""
+    """(M, P, P) what each moment contributes to that on lenses and motion, the board's shape being as it is"""
     each_gradient: Array
-    """(M, S)"""
+    """(M, P)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,22 +139,25 @@ class Problem:
     sights: tuple[Sight, ...]
     """of one or two cameras"""
     moments: int
-    fit_warp: bool = False
+    fit_shape: bool = False
+    """whether the board's modes move"""
     fixed: tuple[int, ...] = ()
-    """shared parameters that stay as they are"""
+    """parameters of lenses and motion that stay as they are"""
 
     @property
-    def shared_count(self) -> int:
-        """Number of shared parameters, fixed ones included."""
-        cameras = sum(4 + COEFFICIENTS[sight.model] for sight in self.sights)
-        return cameras + 6 * (len(self.sights) - 1) + 2
+    def rig_count(self) -> int:
+        """Number of parameters of lenses and motion; fixed ones included."""
+        return sum(4 + COEFFICIENTS[sight.model] for sight in self.sights) + 6 * (len(self.sights) - 1)
 
     @property
-    def free(self) -> Index:
-        """Indices of the shared parameters that move."""
-        count = self.shared_count
-        fixed = set(self.fixed) | (set() if self.fit_warp else {count - 2, count - 1})
-        return np.array([i for i in range(count) if i not in fixed], np.int64)
+    def free_rig(self) -> Index:
+        """Indices of the parameters of lenses and motion that move."""
+        return np.setdiff1d(np.arange(self.rig_count), self.fixed)
+
+    @property
+    def free_count(self) -> int:
+        """Number of shared parameters that move: of lenses and motion, then of the board."""
+        return len(self.free_rig) + (self.board.modes.shape[1] if self.fit_shape else 0)
 
     @property
     def equations(self) -> int:
@@ -134,7 +168,7 @@ class Problem:
     def freedom(self) -> int:
         """Coordinates less unknowns."""
         moments = len(np.unique(np.concatenate([sight.moment for sight in self.sights])))
-        return self.equations - len(self.free) - 6 * moments
+        return self.equations - self.free_count - 6 * moments
 
     def only(self, masks: Sequence[Mask]) -> "Problem":
         """The same with the corners under the masks, one for each camera."""
@@ -143,7 +177,7 @@ class Problem:
 
 def residuals(problem: Problem, state: State) -> list[Array]:
     """(K, 2) seen - predicted for each camera, px; not finite where the formulas of the lens break down."""
-    board = problem.board.bent_m(state.warp_m)
+    board = problem.board.shaped_m(state.shape)
     return [sight.uv - _predict(problem, state, board, side)[0] for side, sight in enumerate(problem.sights)]
 
 
@@ -193,82 +227,117 @@ def normal_equations(problem: Problem, state: State) -> Normal:
 
 
 class _System:
-    """The linearised problem at a state."""
+    """The linearised problem at a state: lenses and motion (columns 0 ... P - 1), then x y z of every point of the board."""
 
     def __init__(self, problem: Problem, state: State, cauchy: float) -> None:
         self.problem, self.state = problem, state
-        self.free = problem.free
-        count, moments = problem.shared_count, problem.moments
-        self.A = np.zeros((moments, count, count))
-        self.B = np.zeros((moments, count, 6))
+        rig, moments = problem.rig_count, problem.moments
+        points = 3 * len(problem.board.points_m) if problem.fit_shape else 0
+        self.each = np.zeros((moments, rig, rig))
+        self.each_g = np.zeros((moments, rig))
+        self.A = np.zeros((rig + points, rig + points))
+        self.g = np.zeros(rig + points)
+        self.B = np.zeros((moments, rig + points, 6))
         self.C = np.zeros((moments, 6, 6))
-        self.g = np.zeros((moments, count))
         self.h = np.zeros((moments, 6))
-        board, bow = problem.board.bent_m(state.warp_m), problem.board.bow()
+        board = problem.board.shaped_m(state.shape)
         for side, sight in enumerate(problem.sights):
-            self._add(side, sight, board, bow, cauchy)
+            self._add(side, sight, board, cauchy)
+        self.A[:rig, :rig] += self.each.sum(0)
+        self.g[:rig] += self.each_g.sum(0)
         self.seen = np.flatnonzero(np.einsum("mii->m", self.C) > 0.0)
+        self._reduce(rig)
 
-    def _add(self, side: int, sight: Sight, board: Array, bow: Array, cauchy: float) -> None:
+    def _add(self, side: int, sight: Sight, board: Array, cauchy: float) -> None:
         uv, by_point, by_intrinsics, in_first, in_camera = _predict(self.problem, self.state, board, side)
         error = (sight.uv - uv) / sight.sigma_px[:, None]
-        scale = np.sqrt(_weights(error, cauchy)) / sight.sigma_px
-        weighted = error * (scale * sight.sigma_px)[:, None]
+        root = np.sqrt(_weights(error, cauchy))
+        weighted = error * root[:, None]
+        scale = root / sight.sigma_px
         by_point = by_point * scale[:, None, None]
-        width = by_intrinsics.shape[2]
+        rig, width = self.problem.rig_count, by_intrinsics.shape[2]
         first = sum(len(vector) for vector in self.state.intrinsics[:side])
-        count = self.problem.shared_count
         columns = [np.arange(first, first + width)]
         blocks = [by_intrinsics * scale[:, None, None]]
-        R = self.state.R_poses[sight.moment]
-        turned = in_first - self.state.t_poses[sight.moment]
         to_first = by_point
         if side:
-            arm = in_camera - self.state.t
-            blocks += [_cross(by_point, arm), by_point]
-            columns.append(np.arange(count - 8, count - 2))
+            blocks += [_cross(by_point, in_camera - self.state.t), by_point]
+            columns.append(np.arange(rig - 6, rig))
             to_first = by_point @ self.state.R
-        if self.problem.fit_warp:
-            lift = np.einsum("kij,kj->ki", to_first, R[:, :, 2])
-            blocks.append(lift[:, :, None] * bow[sight.ids][:, None, :])
-            columns.append(np.arange(count - 2, count))
-        pose = [_cross(to_first, turned), to_first]
-        J = np.concatenate(blocks + pose, -1)
+        turned = in_first - self.state.t_poses[sight.moment]
+        J = np.concatenate([*blocks, _cross(to_first, turned), to_first], -1)
         shared = np.concatenate(columns)
         s = len(shared)
         edges = np.searchsorted(sight.moment, np.arange(self.problem.moments + 1))
         for m in np.flatnonzero(np.diff(edges)):
-            low, high = edges[m], edges[m + 1]
-            part = J[low:high].reshape(-1, s + 6)
-            square, slope = part.T @ part, part.T @ weighted[low:high].ravel()
-            self.A[m][np.ix_(shared, shared)] += square[:s, :s]
+            part, miss = J[edges[m] : edges[m + 1]].reshape(-1, s + 6), weighted[edges[m] : edges[m + 1]].ravel()
+            square, slope = part.T @ part, part.T @ miss
+            self.each[m][np.ix_(shared, shared)] += square[:s, :s]
             self.B[m][shared] += square[:s, s:]
             self.C[m] += square[s:, s:]
-            self.g[m][shared] += slope[:s]
+            self.each_g[m][shared] += slope[:s]
             self.h[m] += slope[s:]
+        if self.problem.fit_shape:
+            self._add_points(sight, to_first @ self.state.R_poses[sight.moment], J, shared, weighted)
+
+    def _add_points(self, sight: Sight, G: Array, J: Array, shared: Index, weighted: Array) -> None:
+        """The part of the board's points: each corner knows of one of them only."""
+        rig, count = self.problem.rig_count, len(self.problem.board.points_m)
+        own = np.zeros((count, 3, 3))
+        np.add.at(own, sight.ids, np.einsum("kia,kib->kab", G, G))
+        at = rig + 3 * np.arange(count)
+        for a in range(3):
+            for b in range(3):
+                self.A[at + a, at + b] += own[:, a, b]
+        slope = np.zeros((count, 3))
+        np.add.at(slope, sight.ids, np.einsum("kia,ki->ka", G, weighted))
+        self.g[rig:] += slope.ravel()
+        cross = np.einsum("kia,kib->kab", G, J)
+        with_rig = np.zeros((count, 3, len(shared)))
+        np.add.at(with_rig, sight.ids, cross[:, :, : len(shared)])
+        self.A[rig:, shared] += with_rig.reshape(-1, len(shared))
+        self.A[shared, rig:] += with_rig.reshape(-1, len(shared)).T
+        rows = rig + 3 * sight.ids[:, None] + np.arange(3)
+        np.add.at(self.B, (sight.moment[:, None], rows), cross[:, :, len(shared) :])
+
+    def _reduce(self, rig: int) -> None:
+        """From points to modes, and to what moves."""
+        free, modes = self.problem.free_rig, self.problem.board.modes
+        if self.problem.fit_shape:
+            prior = self.problem.board.prior
+            to_modes = modes.T @ self.A[rig:, :rig]
+            shape = modes.T @ self.A[rig:, rig:] @ modes + np.diag(prior)
+            self.A = np.block([[self.A[:rig, :rig], to_modes.T], [to_modes, shape]])
+            self.g = np.concatenate([self.g[:rig], modes.T @ self.g[rig:] - prior * self.state.shape])
+            self.B = np.concatenate([self.B[:, :rig], modes.T @ self.B[:, rig:]], 1)
+            free = np.concatenate([free, np.arange(rig, len(self.g))])
+        self.A, self.g, self.B = self.A[np.ix_(free, free)], self.g[free], self.B[:, free]
+        chosen = self.problem.free_rig
+        self.each, self.each_g = self.each[:, chosen][:, :, chosen], self.each_g[:, chosen]
 
     def normal(self) -> Normal:
-        free, seen = self.free, self.seen
-        A = self.A[:, free][:, :, free].copy()
-        g = self.g[:, free].copy()
-        B = self.B[seen][:, free]
+        seen, rig = self.seen, len(self.problem.free_rig)
         inverse = np.linalg.pinv(self.C[seen], hermitian=True)
-        A[seen] -= B @ inverse @ B.transpose(0, 2, 1)
-        g[seen] -= np.einsum("msa,mab,mb->ms", B, inverse, self.h[seen])
-        return Normal(A.sum(0), g.sum(0), A, g)
+        B = self.B[seen]
+        A = self.A - (B @ inverse @ B.transpose(0, 2, 1)).sum(0)
+        g = self.g - np.einsum("msa,mab,mb->s", B, inverse, self.h[seen])
+        each, each_g, B = self.each.copy(), self.each_g.copy(), B[:, :rig]
+        each[seen] -= B @ inverse @ B.transpose(0, 2, 1)
+        each_g[seen] -= np.einsum("msa,mab,mb->ms", B, inverse, self.h[seen])
+        return Normal(A, g, each, each_g)
 
     def step(self, damping: float) -> tuple[State | None, float]:
         """The state after a step, None where the equations have no solution, and the gain in cost that the step promises."""
-        free, seen = self.free, self.seen
-        A = self.A.sum(0)[np.ix_(free, free)]
-        A[np.diag_indices(len(free))] *= 1.0 + damping
+        seen = self.seen
+        A = self.A.copy()
+        A[np.diag_indices(len(A))] *= 1.0 + damping
         C = self.C[seen].copy()
         C[:, np.arange(6), np.arange(6)] *= 1.0 + damping
-        B, h = self.B[seen][:, free], self.h[seen]
+        B, h = self.B[seen], self.h[seen]
         try:
             solved = np.linalg.solve(C, np.concatenate([B.transpose(0, 2, 1), h[:, :, None]], -1))
             S = A - (B @ solved[:, :, :-1]).sum(0)
-            right = self.g.sum(0)[free] - np.einsum("msa,ma->s", B, solved[:, :, -1])
+            right = self.g - np.einsum("msa,ma->s", B, solved[:, :, -1])
             # a scale of its own for each parameter: focal lengths are thousands, coefficients thousandths
             size = 1.0 / np.sqrt(np.maximum(np.diagonal(A), 1e-300))
             shared = size * np.linalg.solve(S * size[:, None] * size, size * right)
@@ -277,12 +346,13 @@ class _System:
         poses = solved[:, :, -1] - np.einsum("mas,s->ma", solved[:, :, :-1], shared)
         if not (np.isfinite(shared).all() and np.isfinite(poses).all()):
             return None, np.inf
-        gain = float(shared @ self.g.sum(0)[free] + (poses * h).sum())
+        gain = float(shared @ self.g + (poses * h).sum())
         return self._moved(shared, poses), max(gain, 0.0)
 
     def _moved(self, shared: Array, poses: Array) -> State:
-        step = np.zeros(self.problem.shared_count)
-        step[self.free] = shared
+        step = np.zeros(self.problem.rig_count)
+        rig = len(self.problem.free_rig)
+        step[self.problem.free_rig] = shared[:rig]
         state, at, intrinsics = self.state, 0, []
         for vector in state.intrinsics:
             intrinsics.append(vector + step[at : at + len(vector)])
@@ -290,10 +360,11 @@ class _System:
         R, t = state.R, state.t
         if len(state.intrinsics) > 1:
             R, t = rotation_from_vector(step[at : at + 3]) @ R, t + step[at + 3 : at + 6]
+        shape = state.shape + shared[rig:] if self.problem.fit_shape else state.shape
         R_poses, t_poses = state.R_poses.copy(), state.t_poses.copy()
         R_poses[self.seen] = _rotations(poses[:, :3]) @ R_poses[self.seen]
         t_poses[self.seen] += poses[:, 3:]
-        return State(tuple(intrinsics), R, t, state.warp_m + step[-2:], R_poses, t_poses)
+        return State(tuple(intrinsics), R, t, shape, R_poses, t_poses)
 
 
 def _predict(problem: Problem, state: State, board: Array, side: int) -> tuple[Array, Array, Array, Array, Array]:
@@ -306,7 +377,7 @@ def _predict(problem: Problem, state: State, board: Array, side: int) -> tuple[A
 
 
 def _cost(problem: Problem, state: State, cauchy: float) -> float:
-    total = 0.0
+    total = float((problem.board.prior * state.shape**2).sum())
     for sight, error in zip(problem.sights, residuals(problem, state), strict=True):
         with np.errstate(all="ignore"):
             squared = (error * error).sum(1) / (sight.sigma_px * sight.sigma_px)

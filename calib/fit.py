@@ -69,10 +69,12 @@ class Fit:
     model: str
     """lens model of both cameras: "radtan4" ... "radtan12", "fisheye" """
     warp_m: Array
-    """(2,) bow of the board along x and y: z = warp_x (1 - u^2) + warp_y (1 - v^2), u and v from -1 to 1 over the board; zeros
-    where it was taken as flat"""
+    """(2,) bow of the board along x and y: z = warp_x (1 - u^2) + warp_y (1 - v^2), u and v from -1 to 1 over the board; of a
+    free one the bow that comes nearest; zeros where it was taken as flat"""
     board_m: Array
-    """(N, 3) the board's points, bow included"""
+    """(N, 3) the board's points as they were found to lie"""
+    board_shape: str
+    """what the board was taken for: "flat", "bowed", or "free" (every point where the pictures want it)"""
     poses: Sequence[Pose | None]
     """the board in the left camera's frame at each moment; None where it was left out"""
     left: Residuals

@@ -67,7 +67,7 @@ def held_out(joint: Joint, *, folds: int = FOLDS) -> HeldOut | None:
 def _judge(problem: Problem, state: State, out: NDArray[np.int64], scale: float) -> tuple[Problem, list[Array]]:
     """The corners of some pairs, and how far they miss when nothing but the poses may follow them."""
     part = problem.only([np.isin(sight.moment, out) for sight in problem.sights])
-    part = replace(part, fit_warp=False, fixed=tuple(range(problem.shared_count)))
+    part = replace(part, fit_shape=False, fixed=tuple(range(problem.rig_count)))
     placed = adjust(part, state, cauchy=2.5 * scale, steps=_POSE_STEPS)
     return part, distances(part, placed)
 

@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.bundle import Board, Normal, Problem, State, adjust, normal_equations, residuals
+from calib.bundle import (
+    Board,
+    Normal,
+    Problem,
+    State,
+    adjust,
+    bowed_board,
+    free_board,
+    normal_equations,
+    residuals,
+)
 from calib.corner_order import CornerOrder, Pose
 from calib.covariance import RigCovariance, parameter_names
 from calib.detection import PairView
@@ -36,6 +46,8 @@ _CONTRADICTS = "its two images contradict the motion between the cameras that th
 _ANOTHER_MOMENT = "its two images were not taken at one moment, or the cameras had moved against each other"
 
 Monos = tuple[Single, Single]
+SHAPES = {"flat": Board, "bowed": bowed_board, "free": free_board}
+"""what a board may be, from the simplest to the most complex"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +71,8 @@ class Joint:
     sizes: tuple[tuple[int, int], tuple[int, int]]
     pairs: Sequence[PairView]
     target: Target
+    shape: str
+    """what the board was taken for: one of `SHAPES`"""
     togetherness: Togetherness
     """which pairs were taken apart; the right view of such a pair i stands at moment i + len(pairs)"""
     repaired: dict[int, str]
@@ -91,7 +105,7 @@ class Joint:
 
 
 def contradictions(
-    pairs: Sequence[PairView], target: Target, mono: Monos, agreed: CornerOrder, both: Sequence[int], *, fit_warp: bool
+    pairs: Sequence[PairView], target: Target, mono: Monos, agreed: CornerOrder, both: Sequence[int], *, shape: str
 ) -> Togetherness:
     """The pairs whose two images cannot be of one moment: far from the motion that the others agree on; or, where all pairs
     together miss by much more than each camera alone, those that ask most for a motion of their own, until that is no longer so.
@@ -107,8 +121,8 @@ def contradictions(
         The motion that the pairs `both` agree on.
     both : sequence of int
         The pairs that `agreed` judged.
-    fit_warp : bool
-        Whether the board may be bowed.
+    shape : str
+        One of `SHAPES`: what the board may be.
 
     Raises
     ------
@@ -129,7 +143,7 @@ def contradictions(
     alone = float(np.sqrt(np.mean([single.robust.scale**2 for single in mono])))
     motion, state, first = (agreed.R_right_left, agreed.t_right_left_m), None, None
     while True:
-        problem, start = _set_up(pairs, target, mono, motion, apart, fit_warp, state)
+        problem, start = _set_up(pairs, target, mono, motion, apart, shape, state)
         part = problem.only(_kept_alone(mono, apart, len(pairs)))
         if state is None:
             start = adjust(part, start, cauchy=_CAUTIOUS * alone)
@@ -155,7 +169,7 @@ def solve_joint(
     agreed: CornerOrder,
     togetherness: Togetherness,
     *,
-    fit_warp: bool,
+    shape: str,
 ) -> Joint:
     """Solve a rig whose single cameras are known.
 
@@ -171,21 +185,21 @@ def solve_joint(
         The motion that most pairs agree on.
     togetherness : Togetherness
         From `contradictions`, of this lens model or of another: solutions from the same pairs can be compared.
-    fit_warp : bool
-        Whether the board may be bowed.
+    shape : str
+        One of `SHAPES`: what the board may be.
     """
     motion = agreed.R_right_left, agreed.t_right_left_m
-    problem, start = _set_up(pairs, target, mono, motion, togetherness.apart, fit_warp and not togetherness.is_loose)
+    problem, start = _set_up(pairs, target, mono, motion, togetherness.apart, "flat" if togetherness.is_loose else shape)
     if togetherness.is_loose:
         robust = _loose(problem, start, _kept_alone(mono, togetherness.apart, len(pairs)))
     else:
         robust = robust_adjust(problem, start)
-    return _judged(robust, pairs, target, sizes, mono, togetherness)
+    return _judged(robust, pairs, target, sizes, mono, togetherness, "flat" if togetherness.is_loose else shape)
 
 
 def _loose(problem: Problem, start: State, kept: Sequence[NDArray[np.bool_]]) -> Robust:
     """The motion between the cameras alone, from the corners that each camera alone kept."""
-    problem = replace(problem, fixed=tuple(range(problem.shared_count - 8)))
+    problem = replace(problem, fixed=tuple(range(problem.rig_count - 6)))
     part = problem.only(kept)
     state = adjust(part, start)
     return Robust(state, problem, tuple(kept), mean_scale(part, state))
@@ -200,8 +214,8 @@ def _kept_alone(mono: Monos, apart: dict[int, str], count: int) -> list[NDArray[
 
 
 def _motion_columns(part: Problem) -> NDArray[np.int64]:
-    """Where the rotation and translation between the cameras stand among the free parameters."""
-    end = len(part.free) - 2 * part.fit_warp
+    """Where the rotation and translation between the cameras stand among the free parameters of lenses and motion."""
+    end = len(part.free_rig)
     return np.arange(end - 6, end)
 
 
@@ -211,7 +225,7 @@ def _set_up(
     mono: Monos,
     motion: Pose,
     apart: dict[int, str],
-    fit_warp: bool,
+    shape: str,
     start: State | None = None,
 ) -> tuple[Problem, State]:
     count = len(pairs)
@@ -221,7 +235,8 @@ def _set_up(
         sight_of(model, [pair.left for pair in pairs]),
         sight_of(model, [pair.right for pair in pairs], moments=at_right),
     )
-    problem = Problem(Board(target.object_points()), sights, 2 * count, fit_warp)
+    board = SHAPES[shape](target.object_points())
+    problem = Problem(board, sights, 2 * count, shape != "flat")
     back = invert(*motion)
     R, t = np.tile(np.eye(3), (2 * count, 1, 1)), np.zeros((2 * count, 3))
     anywhere = next(pose for pose in mono[0].fit.poses if pose is not None)  # for views that no one could place
@@ -235,7 +250,7 @@ def _set_up(
         R[known], t[known] = start.R_poses[known], start.t_poses[known]
         return problem, replace(start, R_poses=R, t_poses=t)
     intrinsics = tuple(single.robust.state.intrinsics[0] for single in mono)
-    return problem, State(intrinsics, motion[0], motion[1], np.zeros(2), R, t)
+    return problem, State(intrinsics, motion[0], motion[1], np.zeros(board.modes.shape[1]), R, t)
 
 
 def _judged(
@@ -245,6 +260,7 @@ def _judged(
     sizes: tuple[tuple[int, int], tuple[int, int]],
     mono: Monos,
     togetherness: Togetherness,
+    shape: str,
 ) -> Joint:
     """With the test whether the pairs agree, on one motion and on all the rest, whatever each would like these to be."""
     part = robust.inliers
@@ -255,7 +271,7 @@ def _judged(
     scatter, disagreement = np.full(count, np.nan), 1.0
     if len(together) >= _LEAST_PAIRS:
         chi2 = robust.scale**2 * part.freedom
-        for columns in (np.arange(len(normal.gradient)), _motion_columns(part)):
+        for columns in (np.arange(len(part.free_rig)), _motion_columns(part)):
             gain, ranks = _own_gain(normal, together, columns)
             asked = max(int(ranks.sum()) - len(columns), 1)
             rest = max(part.freedom - asked, 1)
@@ -266,12 +282,12 @@ def _judged(
                 extra = left_over / robust.scale**2 if togetherness.is_loose else 1.0
                 disagreement = max(disagreement, float(np.sqrt(ratio * extra)))
             scatter[together] = gain / (np.maximum(ranks, 1) * left_over)  # of the motion in the end
-        strangers = _strangers(robust, pairs, target, mono, togetherness) / left_over
+        strangers = _strangers(robust, pairs, target, mono, togetherness, shape) / left_over
         if len(strangers) and strangers.min() < _GAP * np.nanmax(scatter):
             # no gap: those taken apart are but the far end of pairs that all disagree
             ratio = float((6.0 * strangers.sum() + 6.0 * np.nansum(scatter)) / (6.0 * (len(strangers) + len(together) - 1)))
             disagreement = max(disagreement, float(np.sqrt(ratio)))
-    return Joint(robust, sizes, pairs, target, togetherness, {}, disagreement, scatter, mono)
+    return Joint(robust, sizes, pairs, target, shape, togetherness, {}, disagreement, scatter, mono)
 
 
 def _own_gain(normal: Normal, moments: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
@@ -285,16 +301,18 @@ def _own_gain(normal: Normal, moments: NDArray[np.int64], columns: NDArray[np.in
     return np.where(known, along**2 / np.where(known, values, 1.0), 0.0).sum(1), known.sum(1)
 
 
-def _strangers(robust: Robust, pairs: Sequence[PairView], target: Target, mono: Monos, togetherness: Togetherness) -> Array:
+def _strangers(
+    robust: Robust, pairs: Sequence[PairView], target: Target, mono: Monos, togetherness: Togetherness, shape: str
+) -> Array:
     """What a motion of its own would gain each pair that was taken apart for being unsteady, per degree of freedom."""
     unsteady = [i for i, why in togetherness.apart.items() if why == _ANOTHER_MOMENT]
     if not unsteady:
         return np.zeros(0)
     far = {i: why for i, why in togetherness.apart.items() if i not in unsteady}
     motion = robust.state.R, robust.state.t
-    problem, start = _set_up(pairs, target, mono, motion, far, robust.problem.fit_warp, robust.state)
+    problem, start = _set_up(pairs, target, mono, motion, far, shape, robust.state)
     part = problem.only(_kept_alone(mono, far, len(pairs)))
-    placed = adjust(replace(part, fit_warp=False, fixed=tuple(range(part.shared_count))), start)
+    placed = adjust(replace(part, fit_shape=False, fixed=tuple(range(part.rig_count))), start)
     gain, ranks = _own_gain(normal_equations(part, placed), np.array(unsteady), _motion_columns(part))
     return gain / np.maximum(ranks, 1)
 
@@ -306,7 +324,10 @@ def fit_of(joint: Joint) -> Fit:
     covariance = _loose_covariance(joint) if joint.togetherness.is_loose else robust.covariance() * joint.disagreement**2
     rig = joint.rig_of(state)
     names = parameter_names(rig.left, rig.right)
-    rig = replace(rig, covariance=RigCovariance(names, covariance[: len(names), : len(names)]))
+    board_m = robust.problem.board.shaped_m(state.shape)
+    covariance = covariance[: len(names), : len(names)]
+    covariance[-3:, -3:] += _size_variance(robust.problem.board.points_m, board_m) * np.outer(state.t, state.t)
+    rig = replace(rig, covariance=RigCovariance(names, covariance))
     sides = [_residuals_of(joint, side, errors) for side, errors in enumerate(residuals(robust.problem, state))]
     seen = [set(side.moment[side.kept].tolist()) for side in sides]
     poses = [(state.R_poses[i], state.t_poses[i]) if i in seen[0] | seen[1] else None for i in range(count)]
@@ -316,8 +337,9 @@ def fit_of(joint: Joint) -> Fit:
         names=[pair.name for pair in joint.pairs],
         rig=rig,
         model=joint.model,
-        warp_m=state.warp_m,
-        board_m=robust.problem.board.bent_m(state.warp_m),
+        warp_m=_bow_of(robust.problem.board.points_m, board_m),
+        board_m=board_m,
+        board_shape=joint.shape,
         poses=poses,
         left=sides[0],
         right=sides[1],
@@ -330,6 +352,31 @@ def fit_of(joint: Joint) -> Fit:
         repaired=joint.repaired,
         dropped=dict(joint.apart),
     )
+
+
+def _bow_of(flat_m: Array, board_m: Array) -> Array:
+    """(2,) the bow along x and y that a board's shape comes nearest to."""
+    lift = board_m[:, 2] - flat_m[:, 2]
+    if not lift.any():
+        return np.zeros(2)
+    bow = Board(flat_m).bow()
+    plane = np.column_stack([flat_m[:, :2], np.ones(len(flat_m))])
+    return np.asarray(np.linalg.lstsq(np.column_stack([bow, plane]), lift, rcond=None)[0][:2])
+
+
+def _size_variance(flat_m: Array, board_m: Array) -> float:
+    """Variance of the board's size as a share of it, as its shape lets one guess.
+
+    Points that are misplaced at random leave their mean size uncertain. Where the print is larger in one direction than in the
+    other, the size it should have lies somewhere between: a rectangular distribution (GUM, 4.3.7).
+    """
+    points = (flat_m - flat_m.mean(0))[:, :2]
+    off = (board_m - flat_m)[:, :2]
+    off = off - off.mean(0)
+    stretch = np.linalg.lstsq(points, off, rcond=None)[0]
+    rest = off - points @ stretch
+    random = float((rest**2).sum() / (2.0 * len(off)) / (points**2).sum())
+    return random + float(stretch[0, 0] - stretch[1, 1]) ** 2 / 12.0
 
 
 def _loose_covariance(joint: Joint) -> Array:

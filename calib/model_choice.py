@@ -24,8 +24,8 @@ class Candidate:
     """One way to explain the capture."""
 
     model: str
-    warp: bool
-    """whether the board may be bowed"""
+    board: str
+    """what the board was taken for: "flat", "bowed" or "free" """
     parameters: int
     """of lenses, motion and board"""
     rms_px: float
@@ -41,7 +41,8 @@ def choose(tried: Sequence[tuple[Joint, HeldOut | None]]) -> tuple[int, list[flo
     """Index of the best candidate and the held-out error of each, px.
 
     Among lenses the simplest one wins that is as good as the best, within one standard error or one percent; of the same lens
-    with and without a bow the one that predicts better: every board bows a little, and two numbers more cost next to nothing.
+    with and without a bow the one that predicts better: every board bows a little, and two numbers more cost next to nothing. A
+    board of any shape must predict clearly better than both.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def choose(tried: Sequence[tuple[Joint, HeldOut | None]]) -> tuple[int, list[flo
     best_of: dict[str, int] = {}
     for index, (joint, _) in enumerate(tried):
         other = best_of.setdefault(joint.model, index)
-        best_of[joint.model] = index if means[index] < means[other] else other
+        is_better = means[index] < means[other] if joint.shape != "free" else not _as_good(scores[other], scores[index])
+        best_of[joint.model] = index if is_better else other
     finalists = list(best_of.values())
     best = min(finalists, key=lambda index: float(means[index]))
     chosen = next(index for index in finalists if index == best or _as_good(scores[index], scores[best]))

@@ -11,7 +11,7 @@ from calib.errors import CalibrationError
 from calib.fit import CameraFit, Fit
 from calib.geometry import Array
 from calib.held_out import held_out, row_errors
-from calib.joint import Joint, Monos, contradictions, fit_of, solve_joint
+from calib.joint import SHAPES, Joint, Monos, contradictions, fit_of, solve_joint
 from calib.lens import COEFFICIENTS
 from calib.model_choice import Candidate, choose
 from calib.plausible import check_fit, check_single, explains, lens_doubt
@@ -22,6 +22,8 @@ from calib.usable import usable_views
 
 AUTO = ("radtan4", "radtan5", "fisheye", "radtan8")
 """what "auto" tries, from the simplest to the most complex"""
+WARPS = {"auto": ("flat", "bowed", "free"), "on": ("bowed",), "off": ("flat",), "free": ("free",)}
+"""what the board may be, for each choice of `warp`"""
 _SIMPLER = {"radtan5": "radtan4", "radtan8": "radtan5", "radtan12": "radtan8"}
 _AS_GOOD, _OUT_OF_THE_QUESTION = 1.1, 1.5  # errors over that of the best model, each camera alone
 _BETTER = 0.99
@@ -54,8 +56,8 @@ def find_fit(
     views : BoardViews
     model : str
         "auto" or one of `calib.lens.COEFFICIENTS`.
-    warp : "auto", "on" or "off"
-        Whether the board may be bowed; "auto": where that predicts pairs left out better.
+    warp : "auto", "off", "on" or "free"
+        What the board may be: flat, bowed, or misprinted and wrinkled; "auto": what predicts pairs left out best.
     progress : callable
         Called with a few words before each stage.
 
@@ -77,8 +79,10 @@ def find_fit(
     progress("corner order")
     read = agree(pairs, views.target, _fits(monos[base]))
     mono = _reread_right(monos[base], read, views) if read.repaired else monos[base]
-    togetherness = contradictions(read.pairs, views.target, mono, read.agreed, read.both, fit_warp=warp != "off")
-    bows = (False,) if togetherness.is_loose else {"auto": (False, True), "on": (True,), "off": (False,)}[warp]
+    togetherness = contradictions(
+        read.pairs, views.target, mono, read.agreed, read.both, shape="flat" if warp == "off" else "bowed"
+    )
+    shapes = ("flat",) if togetherness.is_loose else WARPS[warp]
     tried: list[_Tried] = []
     waiting = sorted(monos, key=lambda name: name not in _worth_trying(monos))
     promising = len(_worth_trying(monos))
@@ -87,10 +91,10 @@ def find_fit(
             break  # the others come only where these cannot be believed
         progress(f"both cameras, {name}")
         mono = _reread_right(monos[name], read, views) if read.repaired else monos[name]
-        for bowed in bows:
-            joint = solve_joint(read.pairs, views.target, sizes, mono, read.agreed, togetherness, fit_warp=bowed)
+        for shape in shapes:
+            joint = solve_joint(read.pairs, views.target, sizes, mono, read.agreed, togetherness, shape=shape)
             tried.append(_tried(replace(joint, repaired={**exchange, **read.repaired})))
-    tried.sort(key=lambda one: (models.index(one.joint.model), one.joint.robust.problem.fit_warp))
+    tried.sort(key=lambda one: (models.index(one.joint.model), list(SHAPES).index(one.joint.shape)))
     solved = {one.joint.model for one in tried}
     found = _best(tried, {name: _why_not(name, monos) for name in models if name not in solved}, progress)
     return replace(found, notes=(*views.notes, *found.notes))
@@ -246,8 +250,8 @@ def _best(tried: Sequence[_Tried], untried: dict[str, str], progress: Callable[[
     candidates = [
         Candidate(
             one.joint.model,
-            one.joint.robust.problem.fit_warp,
-            one.joint.robust.problem.shared_count - 2 * (not one.joint.robust.problem.fit_warp),
+            one.joint.shape,
+            one.joint.robust.problem.rig_count + len(one.joint.robust.state.shape),
             one.fit.rms_px,
             error_of.get(id(one), float("nan")),
             one is chosen,
@@ -257,7 +261,7 @@ def _best(tried: Sequence[_Tried], untried: dict[str, str], progress: Callable[[
     ]
     nan = float("nan")
     candidates += [
-        Candidate(name, False, 2 * (4 + COEFFICIENTS[name]) + 6, nan, nan, False, why) for name, why in untried.items()
+        Candidate(name, "flat", 2 * (4 + COEFFICIENTS[name]) + 6, nan, nan, False, why) for name, why in untried.items()
     ]
     rows, kept = row_errors(chosen.joint, one_held) if one_held is not None else (np.zeros(0), np.zeros(0, np.bool_))
     folds = 0 if one_held is None else len(one_held.rigs)

@@ -61,7 +61,7 @@ def _candidates(candidates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in candidates:
         mark = "  <- chosen" if one["chosen"] else ""
         note = f"  {one['note']}" if one["note"] else ""
-        board = "bowed" if one["warp"] else "flat"
+        board = one["board"]
         yield (
             f"{one['model']:10}  {board:6}  {one['parameters']:10}  {_number(one['rms_px'], 4):>6}"
             f"  {_number(one['held_out_px'], 4):>11}{mark}{note}"

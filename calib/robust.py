@@ -10,8 +10,8 @@ from calib.geometry import Array
 
 Mask = NDArray[np.bool_]
 
-OUTLIER = 4.0
-"""sigmas of distance beyond which a corner is wrong: one good corner in 3000 (Rayleigh)"""
+OUTLIER = 5.0
+"""sigmas of distance beyond which a corner is wrong: one good corner in 270 000 (Rayleigh)"""
 _CAUCHY = 2.5  # sigmas
 RAYLEIGH_MEDIAN2 = 2.0 * np.log(2.0)  # median of the squared distance of two unit Gaussians
 _ROUNDS = 8
@@ -43,7 +43,7 @@ class Robust:
 
 
 def robust_adjust(problem: Problem, start: State) -> Robust:
-    """Cauchy's loss first; then least squares without the corners that miss by more than four sigmas, until these are settled.
+    """Cauchy's loss first; then least squares without the corners that miss by more than five sigmas, until these are settled.
 
     The noise is measured on the way (median, later the mean square over the degrees of freedom), so that stated sigmas need be
     right in ratio only.

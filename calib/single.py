@@ -139,7 +139,7 @@ def _placed(problem: Problem, trusted: Sequence[np.ndarray], intrinsics: Array) 
         return None
     filled = [pose or found[0] for pose in poses]  # a moment that no one saw, or that cannot be placed: the adjustment may
     return State(
-        (intrinsics,), np.eye(3), np.zeros(3), np.zeros(2), np.stack([R for R, _ in filled]), np.stack([t for _, t in filled])
+        (intrinsics,), np.eye(3), np.zeros(3), np.zeros(0), np.stack([R for R, _ in filled]), np.stack([t for _, t in filled])
     )
 
 
@@ -163,8 +163,7 @@ def _pose(points_m: Array, xy: Array) -> Pose | None:
 
 def _promising(problem: Problem, starts: Sequence[State]) -> list[State]:
     """The best starts after a few robust steps in which only focal length and first coefficient move."""
-    count = problem.shared_count - 2
-    quiet = replace(problem, fixed=(2, 3, *range(5, count)))
+    quiet = replace(problem, fixed=(2, 3, *range(5, problem.rig_count)))
     sigma = float(np.median(problem.sights[0].sigma_px))
     moved = [adjust(quiet, state, cauchy=_START_CAUCHY_PX / sigma, steps=_START_STEPS) for state in starts]
 

@@ -15,13 +15,11 @@ from calib.fit import Fit
 from calib.geometry import Array
 from calib.lens import check_model
 from calib.model_choice import Candidate
-from calib.model_search import find_fit
+from calib.model_search import WARPS, find_fit
 from calib.next_poses import NextPose, next_poses
 from calib.quality import Quality, judge
 from calib.rig import StereoRig
 from calib.usable import check_numbers
-
-WARPS = ("auto", "on", "off")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +65,7 @@ def solve_rig(
 
     Each camera is solved alone, from several starts and without a guess; the pairs' poses tell which readings of a symmetric
     board agree; then intrinsics, the motion between the cameras, the board's bow and every pose are adjusted together, robustly.
-    Views of one camera only help, too. Corners beyond four sigmas are left out, pairs that contradict the others are taken apart.
+    Views of one camera only help, too. Corners beyond five sigmas are left out, pairs that contradict the others are taken apart.
     The lens model is chosen by how well it predicts pairs left out.
 
     Parameters
@@ -77,7 +75,8 @@ def solve_rig(
     model : str
         "auto", "radtan4", "radtan5", "radtan8", "radtan12" or "fisheye".
     warp : str
-        "auto", "on" or "off": whether the board may be bowed.
+        What the board may be: "off" flat, "on" bowed, "free" misprinted and wrinkled, each point where the pictures want it;
+        "auto": what predicts pairs left out best.
     progress : callable, optional
         Called with a few words before each stage.
 
@@ -111,7 +110,7 @@ def solve_rig(
     provenance = {
         "tool": "calib solve",
         "target": str(views.target),
-        "model": fit.model + (" with a bowed board" if fit.warp_m.any() else ""),
+        "model": f"{fit.model}, board {fit.board_shape}",
         "pairs": f"{sum(1 for i in range(len(fit.names)) if _is_used(fit, i))} of {len(views.pairs)}",
         "stereo_rms_px": f"{fit.rms_px:.4f}",
     }

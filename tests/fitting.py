@@ -56,6 +56,7 @@ def fit_capture(capture: Capture, *, board_m: Array | None = None, iterations: i
         model=model,
         warp_m=np.zeros(2),
         board_m=board,
+        board_shape="flat",
         poses=tuple(poses),
         left=sides[0],
         right=sides[1],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calib.bundle import Board, Problem, Sight, State, adjust, normal_equations, residuals
+from calib.bundle import Problem, Sight, State, adjust, bowed_board, free_board, normal_equations, residuals
 from calib.errors import UsageError
 from calib.geometry import Array, rotation_from_vector
 from calib.lens import COEFFICIENTS, check_model, project
@@ -27,7 +27,7 @@ def truth(warp_m: tuple[float, float] = (0.0, 0.0)) -> State:
 def seen(state: State, noise_px: float, *, models: tuple[str, ...] = ("radtan4", "radtan4"), seed: int = 0) -> Problem:
     """All boards in both cameras; the first moment in the left one only, the second in the right one."""
     rng = np.random.default_rng(seed)
-    board = Board(TARGET.object_points())
+    board = bowed_board(TARGET.object_points())
     sights = []
     for side, model in enumerate(models):
         moments = [m for m in range(MOMENTS) if m != (1, 0)[side]]
@@ -41,7 +41,7 @@ def seen(state: State, noise_px: float, *, models: tuple[str, ...] = ("radtan4",
 
 
 def shared_of(state: State) -> Array:
-    return np.concatenate([*state.intrinsics, np.zeros(3), state.t, state.warp_m])
+    return np.concatenate([*state.intrinsics, np.zeros(3), state.t, state.shape])
 
 
 @pytest.mark.parametrize("model", COEFFICIENTS)
@@ -79,11 +79,11 @@ def test_exact_corners_give_the_exact_state_from_afar() -> None:
         np.stack([rotation_from_vector(rng.normal(0.0, 0.1, 3)) @ R for R in state.R_poses]),
         state.t_poses * 1.1,
     )
-    found = adjust(Problem(problem.board, problem.sights, MOMENTS, fit_warp=True), start)
+    found = adjust(Problem(problem.board, problem.sights, MOMENTS, fit_shape=True), start)
     assert max(np.abs(error).max() for error in residuals(problem, found)) < 1e-6
     np.testing.assert_allclose(shared_of(found), shared_of(state), atol=1e-5)
     np.testing.assert_allclose(found.R, state.R, atol=1e-8)
-    np.testing.assert_allclose(found.warp_m, state.warp_m, atol=1e-8)
+    np.testing.assert_allclose(found.shape, state.shape, atol=1e-8)
 
 
 def test_fixed_parameters_stay() -> None:
@@ -93,21 +93,21 @@ def test_fixed_parameters_stay() -> None:
     found = adjust(fixed, state)
     np.testing.assert_array_equal(np.concatenate(found.intrinsics), np.concatenate(state.intrinsics))
     assert np.abs(found.t - state.t).max() > 1e-6
-    np.testing.assert_array_equal(found.warp_m, state.warp_m)
+    np.testing.assert_array_equal(found.shape, state.shape)
 
 
 def test_information_with_poses_eliminated_is_that_of_the_dense_problem() -> None:
     """The Schur complement against the inverse of the whole matrix, from numeric derivatives."""
     state = truth((0.0003, 0.0002))
     problem = seen(state, 0.2)
-    problem = Problem(problem.board, problem.sights, MOMENTS, fit_warp=True)
+    problem = Problem(problem.board, problem.sights, MOMENTS, fit_shape=True)
 
     def errors(step: Array) -> Array:
         moved = State(
             (state.intrinsics[0] + step[:8], state.intrinsics[1] + step[8:16]),
             rotation_from_vector(step[16:19]) @ state.R,
             state.t + step[19:22],
-            state.warp_m + step[22:24],
+            state.shape + step[22:24],
             np.stack([rotation_from_vector(w) @ R for w, R in zip(step[24:].reshape(-1, 6)[:, :3], state.R_poses, strict=True)]),
             state.t_poses + step[24:].reshape(-1, 6)[:, 3:],
         )
@@ -155,3 +155,13 @@ def test_sigmas_are_those_of_many_solutions() -> None:
     assert np.sqrt((np.array(pulls) ** 2).mean()) == pytest.approx(1.0, abs=0.06)
     assert spread.min() > 0.7
     assert spread.max() < 1.35
+
+
+def test_a_free_board_may_be_anything_but_moved_or_scaled() -> None:
+    points = TARGET.object_points()
+    board = free_board(points)
+    assert board.modes.shape == (60, 53)
+    np.testing.assert_allclose(board.modes.T @ board.modes, np.eye(53), atol=1e-12)
+    arms = points - points.mean(0)
+    for gauge in (*(np.tile(axis, (20, 1)) for axis in np.eye(3)), *(np.cross(axis, arms) for axis in np.eye(3)), arms):
+        np.testing.assert_allclose(board.modes.T @ gauge.ravel(), 0.0, atol=1e-12)

@@ -10,8 +10,9 @@ from calib.corner_order import Pose, agree_on_order
 from calib.detect import detect_pairs
 from calib.detection import BoardViews, Detection, PairView
 from calib.errors import CalibrationError, UsageError
-from calib.geometry import angle_deg, compose, rotation_from_vector
+from calib.geometry import Array, angle_deg, compose, rotation_from_vector
 from calib.images import find_images
+from calib.joint import _size_variance
 from calib.plausible import is_invertible
 from calib.rig import StereoRig
 from calib.solve import SolveResult, solve_rig
@@ -37,6 +38,7 @@ def seen(
     flipped: Sequence[int] = (),
     order: int = 1,
     moved_m: Sequence[float] = (),
+    board_m: Array | None = None,
 ) -> list[PairView]:
     """Projected corners of boards; in some pairs the right camera reads the board from another end, or sees it moved sideways."""
     rng = np.random.default_rng(11)
@@ -48,7 +50,7 @@ def seen(
             (rig.left, (R, t)),
             (rig.right, compose(rig.R_right_left, rig.t_right_left_m, R, t + late)),
         ):
-            uv = camera.project(target.object_points() @ turn.T + shift)
+            uv = camera.project((target.object_points() if board_m is None else board_m) @ turn.T + shift)
             assert np.isfinite(uv).all()
             views.append(uv + rng.normal(0.0, noise_px, uv.shape))
         if i in flipped:
@@ -213,6 +215,32 @@ def test_pairs_a_little_apart_in_time_are_taken_apart_where_the_others_stand_sti
     assert set(result.fit.dropped) == {0, 3, 6, 9}
     assert result.fit.unsteady > 2.0
     assert_rig(result.rig, TOE_IN, length_m=4e-4, angle=0.2, focal_px=3.0)
+
+
+def test_a_misprinted_board_is_found_and_does_no_harm() -> None:
+    """Columns of a chessboard printed up to 0.2 mm beside their places, as printers do."""
+    target = Target("chessboard", 9, 6, 0.025)
+    board = target.object_points()
+    columns = np.array([0.1, -0.15, 0.05, 0.2, -0.1, 0.0, 0.15, -0.2, -0.05]) * 1e-3
+    board[:, 0] += np.tile(columns, 6)
+    pairs = seen(TOE_IN, poses_of(TOE_IN, 12, target), target=target, noise_px=0.08, board_m=board)
+    free, flat = solve(pairs, target, warp="auto"), solve(pairs, target)
+    assert free.fit.board_shape == "free"
+    off = (free.fit.board_m - target.object_points())[:, 0].reshape(6, 9).mean(0)
+    assert np.corrcoef(off, columns)[0, 1] > 0.95
+    assert free.stereo_rms_px < 0.115
+    assert flat.stereo_rms_px > 0.15
+    assert free.quality.held_out_row_error_px < flat.quality.held_out_row_error_px * 1.05
+    assert_rig(free.rig, TOE_IN, length_m=4e-4, angle=0.2, focal_px=2.0)
+    sound = solve(seen(TOE_IN, poses_of(TOE_IN, 12, target), target=target, noise_px=0.08), target, warp="auto")
+    assert sound.fit.board_shape != "free"
+
+
+def test_a_board_stretched_one_way_leaves_the_scale_uncertain() -> None:
+    """0.4 % between the two directions: the right size lies somewhere between, 0.4 % / sqrt(12)."""
+    points = Target("chessboard", 9, 6, 0.025).object_points()
+    assert np.sqrt(_size_variance(points, points * [1.004, 1.0, 1.0])) == pytest.approx(0.00115, rel=0.02)
+    assert _size_variance(points, points) == 0.0
 
 
 def test_misplaced_corners_are_left_out_one_by_one() -> None:
@@ -383,10 +411,10 @@ def truth_of(name: str) -> tuple[str, str, Target]:
 @pytest.mark.parametrize(
     ("name", "folder", "pairs", "repaired_pairs", "rms_px", "baseline_m", "angle"),
     [
-        ("bumblebee2", "bumblebee2_boofcv/calibration/stereo/Bumblebee2_Chess", 11, [11], 0.09, (0.1200, 0.1204), 0.6),
-        ("opencv", "calib_opencv_chess", 14, [], 0.19, (3.32, 3.34), 0.7),  # one unit = one square
-        ("pinhole", "calib_pinhole_sourishg", 29, [], 0.22, (0.0932, 0.0945), 1.75),
-        ("boards", "calib_opencv_boards", 6, [3], 0.32, (4.40, 4.57), 13.0),
+        ("bumblebee2", "bumblebee2_boofcv/calibration/stereo/Bumblebee2_Chess", 11, [11], 0.05, (0.1194, 0.1204), 0.6),
+        ("opencv", "calib_opencv_chess", 14, [], 0.1, (3.32, 3.345), 0.7),  # one unit = one square
+        ("pinhole", "calib_pinhole_sourishg", 29, [], 0.19, (0.0932, 0.0945), 1.75),
+        ("boards", "calib_opencv_boards", 6, [3], 0.2, (4.40, 4.62), 13.9),
     ],
 )
 def test_real_rigs(
@@ -409,4 +437,4 @@ def test_real_rigs(
     assert result.stereo_rms_px < rms_px
     assert result.fit.rejected_share < 0.025
     assert baseline_m[0] < result.rig.baseline_m < baseline_m[1]
-    assert angle - 0.5 < angle_deg(result.rig.R_right_left) < angle
+    assert angle - 1.2 < angle_deg(result.rig.R_right_left) < angle
