@@ -203,7 +203,9 @@ def _checks(
             yield from _large(pattern.rms_px, _STRUCTURE_PX, text)
     rejected = fit.rejected_share
     yield from _large(rejected, _REJECTED, f"{rejected:.0%} of the corners were left out; see why in the report")
-    text = f"each pair wants a motion of its own ({fit.unsteady:.2g} times the noise): cameras not at one moment, or not fixed"
+    text = (
+        f"each pair wants a motion of its own ({fit.unsteady:.2g} times the noise): not of one moment, not fixed, or a bent board"
+    )
     yield from _large(fit.unsteady, _UNSTEADY, text)
     text = f"the pairs disagree {fit.disagreement:.2g} times as much as their noise explains; hold the board still, in good light"
     yield from _large(fit.disagreement, _DISAGREEMENT, text)

@@ -122,13 +122,14 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         ``parameters``
             The rig's numbers by name (`calib.covariance`): ``value``, ``sigma``.
         ``notes``
-            Sentences for a person.
+            Sentences for a person, without those that are a fault's message.
         ``options``, ``command``, ``inputs``, ``versions``
             How to repeat it; ``inputs`` with ``name`` and ``sha256``.
     """
     fit, quality = result.fit, result.quality
     rig, target = fit.rig, fit.target
     pairs = pair_rows(fit, views)
+    told = {fault.message for fault in result.faults}
     report = {
         "schema": SCHEMA,
         "grade": quality.grade,
@@ -173,7 +174,7 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         "depth_map": _depth_map(rig, [row.depth_m for row in quality.depth]),
         "next_poses": [_pose(pose) for pose in result.next_poses],
         "parameters": parameters(fit),
-        "notes": result.notes,
+        "notes": [note for note in result.notes if note not in told],
         "options": {} if record is None else record.options,
         "command": None if record is None else record.command,
         "inputs": [] if record is None else [{"name": name, "sha256": digest} for name, digest in record.inputs],

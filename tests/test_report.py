@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from calib import plots, quality_plots, residual_plots, rig_picture
+from calib import plots, quality_plots, report_page, residual_plots, rig_picture
 from calib.camera import Camera
 from calib.depth_sigma import depth_sigma
 from calib.describe import describe, with_sigma
 from calib.detection import BoardViews
 from calib.errors import CalibrationError, OutputError, UsageError
+from calib.faults_kinds import Fault
 from calib.geometry import rotation_from_vector
 from calib.known_length import KnownLength, parse_known_length, scaled_to
 from calib.report import RunRecord, pair_rows, record_of, report_of, report_path, save_report
@@ -49,6 +50,13 @@ def result(views: BoardViews) -> SolveResult:
 @pytest.fixture(scope="module")
 def page(result: SolveResult, views: BoardViews) -> str:
     return report_html(result, report_of(result, views, RECORD))
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages at once: drawing takes seconds."""
+    names = ["rig", "coverage", "pairs", "field", "worst", "scatter", "board", "depth_curve", "depth_maps", "next_poses"]
+    monkeypatch.setattr(report_page, "_figures", lambda _: dict.fromkeys(names, "a plot"))
 
 
 def test_report_holds_what_its_docstring_names(result: SolveResult, views: BoardViews) -> None:
@@ -96,6 +104,7 @@ def test_report_is_strict_json_without_nan(result: SolveResult, views: BoardView
         save_report(tmp_path / "none" / "rig.report.json", report)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_names_that_are_no_text_are_kept(result: SolveResult, views: BoardViews, tmp_path: Path) -> None:
     record = RunRecord({}, ("left\udcff.png",), [("left\udcff.png", "0" * 64)])
     report = report_of(result, views, record)
@@ -123,6 +132,12 @@ def test_pairs_tell_what_became_of_them(result: SolveResult, views: BoardViews) 
     assert lost == round(result.fit.rejected_share * seen)
 
 
+def test_what_is_a_fault_is_no_note_too(result: SolveResult) -> None:
+    fault = Fault("missing-partner", "mended", "missing pair: a.png is left out", "look for it")
+    report = report_of(replace(result, faults=(fault,), notes=(fault.message, "another")))
+    assert report["notes"] == ["another"]
+
+
 def test_lines_for_the_terminal(result: SolveResult, views: BoardViews) -> None:
     fit = replace(result.fit, repaired={1: "rows and columns exchanged"})
     lines = report_lines(report_of(replace(result, fit=fit), views))
@@ -137,6 +152,7 @@ def test_lines_for_the_terminal(result: SolveResult, views: BoardViews) -> None:
     assert text.isascii()
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_a_long_table_is_shortened() -> None:
     capture = simulate(RIGS["normal"], Target("chessboard", 5, 4, 0.05), 24, seed=1)
     fit = fit_capture(capture)
@@ -202,6 +218,7 @@ def test_page_escapes_what_users_named(page: str) -> None:
     assert "right <&>.png" not in page
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_page_tells_faults_with_evidence_and_advice(result: SolveResult, views: BoardViews) -> None:
     report = report_of(result, views)
     fault = {"name": "low-tilt", "severity": "warning", "message": "MESSAGE", "advice": "ADVICE", "evidence": {"tilt_deg": 6.25}}
@@ -212,6 +229,7 @@ def test_page_tells_faults_with_evidence_and_advice(result: SolveResult, views: 
     assert "(warning; a, b)" in page
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_errors_beyond_half_the_depth_have_no_figure(result: SolveResult, views: BoardViews) -> None:
     report = report_of(result, views)
     report["depth"][1] = {**report["depth"][1], "centre_calibration_m": 1.5, "corner_calibration_m": None}
