@@ -34,6 +34,24 @@ def photo(
     `span` is the share of the image's width that the board's longer side takes; `offset` moves its middle, in widths of the
     image; `drawn` is printed instead of the target.
     """
+    image, truth = _photo(target, camera, turn_deg, span, offset, blur_px, noise, seed, inverted, light, drawn)
+    return image.copy(), truth.copy()
+
+
+@lru_cache(maxsize=32)
+def _photo(
+    target: Target,
+    camera: Camera,
+    turn_deg: tuple[float, float, float],
+    span: float,
+    offset: tuple[float, float],
+    blur_px: float,
+    noise: float,
+    seed: int,
+    inverted: bool,
+    light: tuple[float, float],
+    drawn: Target | None,
+) -> tuple[NDArray[np.uint8], Array]:
     x, y, z = np.radians(turn_deg)
     R = rotation_from_vector([x, y, 0.0]) @ rotation_from_vector([0.0, 0.0, z])
     outline = target.outline_m()

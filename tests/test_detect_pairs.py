@@ -13,7 +13,7 @@ from calib import board_search, detect
 from calib.detect import detect_pairs
 from calib.detection import Detection
 from calib.errors import InputError, UsageError
-from calib.finders import Found
+from calib.finders import Found, find_board
 from calib.image_lists import pair_up
 from calib.images import Image, write_image
 from calib.target import AutoTarget, Target
@@ -270,7 +270,7 @@ def test_numbers_of_cameras_are_not_those_of_pairs(tmp_path: Path) -> None:
 def test_the_second_time_nothing_is_searched(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = data_folder / "calib_opencv_chess"
     files = [sorted(folder.glob(f"{side}[0-9]*.jpg"))[:4] for side in ("left", "right")]
-    target, searched, find = Target("chessboard", 9, 6, 1.0), [], board_search.find_board
+    target, searched, find = Target("chessboard", 9, 6, 1.0), [], find_board
 
     def counted(picture: Image, target: Target, *, deadline: float | None = None, strict: bool = False) -> Found:
         searched.append(target)
