@@ -68,7 +68,7 @@ def test_sigmas_are_those_of_the_errors(text: str) -> None:
     z, sigma = [], []
     for span, blur_px, noise, turn in [(0.7, 0.5, 1.0, 10.0), (0.6, 1.0, 6.0, -20.0), (0.65, 2.2, 10.0, 15.0)]:
         image, truth = photo(target, span=span, blur_px=blur_px, noise=noise, turn_deg=(turn, 20.0, 10.0), seed=int(10 * noise))
-        found = find_board(image, target).detection
+        found = find_board(image, target, strict=True).detection
         assert found is not None
         sigma.append(float(np.median(found.sigma_px)))
         if target.has_ids:
