@@ -8,7 +8,6 @@ import io
 import json
 import os
 import secrets
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from calib import files
 from calib.detection import Detection
 from calib.target import Target
 
@@ -56,13 +56,7 @@ class Searched:
 
 def default_folder() -> Path:
     """Where detections are kept: `STEREO_CACHE_DIR`, else the user's cache folder; in it `stereo/boards`."""
-    root = os.environ.get("STEREO_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    if not root:
-        try:
-            root = str(Path.home() / ".cache")
-        except RuntimeError:  # a user without a home, as in a container
-            root = str(Path(tempfile.gettempdir()) / f"stereo-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
-    return Path(root) / "stereo" / "boards"
+    return files.cache_folder("stereo") / "boards"
 
 
 class DetectionCache:

@@ -86,8 +86,11 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
             Corners left out over corners seen.
         ``noise_px``, ``disagreement``, ``unsteady``
             Standard deviation of a corner along one axis; see `calib.fit.Fit`.
-        ``model``, ``warp_mm``
-            Lens model; bow of the board along x and y (0 where it was taken as flat).
+        ``model``
+            Lens model.
+        ``board_shape``, ``warp_mm``, ``board_off_mm``
+            What the board was taken for ("flat", "bowed", "free"); its bow along x and y (0 for a flat one); how far its points
+            lie from their places, rms (0 for a flat one).
         ``image_size``, ``image_size_right``
             [width, height] px.
         ``target``
@@ -147,7 +150,9 @@ def report_of(result: SolveResult, views: BoardViews | None = None, record: RunR
         "disagreement": fit.disagreement,
         "unsteady": fit.unsteady,
         "model": fit.model,
+        "board_shape": fit.board_shape,
         "warp_mm": 1e3 * fit.warp_m,
+        "board_off_mm": 1e3 * float(np.sqrt(((fit.board_m - target.object_points()) ** 2).sum(1).mean())),
         "image_size": rig.left.size,
         "image_size_right": rig.right.size,
         "target": {

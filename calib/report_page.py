@@ -11,6 +11,7 @@ from calib import files, plots, quality_plots, residual_plots, rig_picture
 from calib.describe import with_sigma
 from calib.geometry import Array
 from calib.quality_plots import length_label
+from calib.report_text import board_words
 from calib.solve import SolveResult
 
 if TYPE_CHECKING:
@@ -144,10 +145,13 @@ def _key_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         else f"rms in pairs that the rig did not know; median {rows['median_px']:.3f}"
     )
     alone = f"{number(report['mono_rms_left_px'], 3)} and {number(report['mono_rms_right_px'], 3)}"
-    bow = " and ".join(f"{value:+.2f}" for value in report["warp_mm"])
-    board = f"board bowed by {bow} mm along x and y" if any(report["warp_mm"]) else "board taken as flat"
+    board = board_words(report).removeprefix(", ") or "board taken as flat"
     return [
-        ("RMS per corner", f"{report['stereo_rms_px']:.3f} px", f"both cameras together; each alone {alone}"),
+        (
+            "RMS per corner",
+            f"{report['stereo_rms_px']:.3f} px",
+            f"both cameras together; each alone {alone}, the board taken as flat",
+        ),
         ("Row error, held out", f"{number(report['held_out_row_error_px'], 3)} px", held),
         ("Baseline", baseline, "distance of the camera centres, one standard deviation"),
         (

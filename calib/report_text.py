@@ -78,7 +78,9 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _figures(report: Mapping[str, Any]) -> Iterator[str]:
-    alone = f"left alone {_number(report['mono_rms_left_px'])} px, right alone {_number(report['mono_rms_right_px'])} px"
+    alone = (
+        f"left alone {_number(report['mono_rms_left_px'])} px, right alone {_number(report['mono_rms_right_px'])} px (board flat)"
+    )
     both = f"both cameras {_number(report['stereo_rms_px'])} px"
     yield (
         f"{report['pairs_used']} of {len(report['pairs'])} pairs; rms per corner: {both}, {alone};"
@@ -88,7 +90,7 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
     sigma = report["baseline_sigma_m"]
     baseline = with_sigma(1e3 * report["baseline_m"], float("nan") if sigma is None else 1e3 * sigma)
     focal = " and ".join(f"{values[f'{side}.focal_x_px']} px" for side in ("left", "right"))
-    yield f"baseline {baseline} mm, focal lengths {focal}, lens model {report['model']}{_bow(report['warp_mm'])}"
+    yield f"baseline {baseline} mm, focal lengths {focal}, lens model {report['model']}{board_words(report)}"
 
 
 def _with_sigma(entry: Mapping[str, float | None]) -> str:
@@ -97,8 +99,15 @@ def _with_sigma(entry: Mapping[str, float | None]) -> str:
     return f"{value:.2f}" if sigma is None else with_sigma(value, sigma)
 
 
-def _bow(warp_mm: Sequence[float]) -> str:
-    return f", board bowed by {warp_mm[0]:+.2f} and {warp_mm[1]:+.2f} mm along x and y" if any(warp_mm) else ""
+def board_words(report: Mapping[str, Any]) -> str:
+    """What was found out about the board's shape, to follow a comma; empty for a flat one."""
+    if report["board_shape"] == "flat":
+        return ""
+    x, y = report["warp_mm"]
+    bow = f"bowed by {x:+.2f} and {y:+.2f} mm along x and y"
+    if report["board_shape"] == "bowed":
+        return f", board {bow}"
+    return f", points of the board {report['board_off_mm']:.2f} mm rms off their places, {bow}"
 
 
 def _next_poses(poses: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -162,7 +162,7 @@ def board_figure(fit: Fit) -> "Figure":
         reach = float(np.abs(height).max())
         dots = bow.scatter(xy[:, 0], xy[:, 1], c=height, s=46, cmap="RdBu_r", vmin=-reach, vmax=reach, **_RIMMED)
         figure.colorbar(dots, ax=bow, label="height away from the viewer (mm)", shrink=0.9, pad=0.03)
-        bow.set_title(f"bow {1e3 * fit.warp_m[0]:+.2f} mm along x, {1e3 * fit.warp_m[1]:+.2f} mm along y")
+        bow.set_title(f"height, bow {1e3 * fit.warp_m[0]:+.2f} mm along x, {1e3 * fit.warp_m[1]:+.2f} mm along y")
     else:
         dots = bow.scatter(xy[:, 0], xy[:, 1], c=point_rms_px(fit), s=46, cmap="YlOrBr", vmin=0.0, **_RIMMED)
         figure.colorbar(dots, ax=bow, label="rms of each point (px)", shrink=0.9, pad=0.03)
