@@ -151,9 +151,10 @@ def find_images(spec: str | Path) -> list[Path]:
         images = [entry for entry in found if entry.suffix.lower() in suffixes and entry.is_file()]
     except (OSError, ValueError) as error:
         raise InputError(f"{spec}: cannot be searched: {error}") from error
+    if not found:
+        raise InputError(f"{spec}: no file is called so, or the folder is empty")
     if not images:
-        what = f"{len(found)} other files" if found else "nothing"
-        raise InputError(f"{spec}: no images here, {what}; images end in {', '.join(sorted(suffixes))}")
+        raise InputError(f"{spec}: {len(found)} files, but no image; images end in {', '.join(sorted(suffixes))}")
     return sorted(images, key=_natural)
 
 

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from calib.errors import CalibrationError, UsageError
 from calib.target import Target
 from calib.units import parse_length_m
@@ -87,7 +89,7 @@ def scaled_to(target: Target, known: KnownLength) -> Measured:
     Raises
     ------
     CalibrationError
-        The two differ by more than a tenth: one of the numbers is wrong.
+        The two differ by more than a tenth, or the board has not so many: one of the numbers is wrong.
     """
     said, measured = target.square_m, known.square_m
     share = measured / said - 1.0
@@ -97,6 +99,11 @@ def scaled_to(target: Target, known: KnownLength) -> Measured:
         raise CalibrationError(
             f"--known-length says {over}, {1e3 * measured:.4g} mm each, but --target says {1e3 * said:.4g} mm: they differ by"
             f" {100.0 * abs(share):.0f} % (limit {100.0 * _CONTRADICTION:.0f} %); count the {names} and measure again"
+        )
+    longest = float(np.ptp(target.outline_m(), axis=0).max()) / said
+    if known.count > longest * (1.0 + 1e-6):
+        raise CalibrationError(
+            f"--known-length says {over}, but the longer side of {target} has {longest:.3g} of them; count again"
         )
     reading = _RULER_M / known.length_m
     if known.count < _LEAST_COUNT or reading > _SETTLING_SHARE * (1.0 + 1e-9):

@@ -16,11 +16,13 @@ from calib import image_lists, load_rig, save_rig
 from calib.camera import Camera
 from calib.cli import main
 from calib.describe import describe
-from calib.errors import InputError, UsageError
+from calib.errors import CalibrationError, InputError, UsageError
 from calib.geometry import rotation_from_vector
 from calib.images import find_images, read_image, write_image
+from calib.known_length import parse_known_length, scaled_to
 from calib.rig import StereoRig
 from calib.synthetic import Chessboard, board_views, render_board_pairs
+from calib.target import Target, parse_target
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMERA = Camera(320, 240, 262.0, 263.0, 157.0, 123.0, np.array([-0.3, 0.12, 0.0, 0.0]))
@@ -462,6 +464,14 @@ def test_known_length_scales_the_rig(photos: Path, tmp_path: Path, capsys: pytes
     assert "squares are 20 mm, not 19.802 (100 mm over 5 squares); scale corrected by +1.00 %" in said
     assert "square-size" not in said
     assert load_rig(tmp_path / "b.yaml").baseline_m == pytest.approx(RIG.baseline_m, rel=4e-3)
+
+
+def test_a_length_over_more_squares_than_there_are_is_refused() -> None:
+    target = parse_target("chessboard:6x4:30mm")
+    assert isinstance(target, Target)
+    assert scaled_to(target, parse_known_length("210mm:7")).is_settled  # 6 corners, 7 squares
+    with pytest.raises(CalibrationError, match="has 7 of them; count again"):
+        scaled_to(target, parse_known_length("750mm:25"))
 
 
 @pytest.mark.parametrize(

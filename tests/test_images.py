@@ -447,10 +447,10 @@ def test_find_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_images("right*") == [Path("right1.png")]
     for spec, words in (
-        ("top*.png", "no images here, nothing"),
-        ("*.yml", "no images here, 1 other files"),
+        ("top*.png", "no file is called so"),
+        ("*.yml", "1 files, but no image"),
         ("rihgt1.png", "not found; did you mean 'right1.png'"),
-        ("left3.png", "no images here, nothing"),
+        ("left3.png", "no file is called so"),
         ("a\0b", "a\0b"),
     ):
         with pytest.raises(InputError, match=words):
