@@ -80,7 +80,8 @@ def test_set_up_commands_are_marked() -> None:
 
 def test_benchmarks_exist() -> None:
     names = set(re.findall(r"python -m (bench\.\w+)", README))
-    assert names == {f"bench.{name}" for name in ("accuracy", "constants", "depth", "memory", "ranges", "sgm", "sigma")}
+    known = ("accuracy", "calibration", "constants", "depth", "faults", "memory", "ranges", "sgm", "sigma")
+    assert names == {f"bench.{name}" for name in known}
     for name in names:
         assert callable(importlib.import_module(name).main)
 
