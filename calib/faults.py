@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from calib import faults_told as told
-from calib.bundle import Board
+from calib.board_shape import Board
 from calib.detection import BoardViews, Detection
 from calib.errors import CalibrationError
 from calib.faults_capture import (

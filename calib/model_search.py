@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calib.bundle import Board
+from calib.board_shape import Board
 from calib.detection import BoardViews, Detection, PairView
 from calib.errors import CalibrationError
 from calib.fit import CameraFit, Fit
 from calib.geometry import Array
 from calib.held_out import held_out, row_errors
-from calib.joint import SHAPES, Joint, Monos, contradictions, fit_of, solve_joint
+from calib.joint import SHAPES, Joint, Monos, contradictions, solve_joint
+from calib.joint_fit import fit_of
 from calib.lens import COEFFICIENTS
 from calib.model_choice import Candidate, choose
 from calib.plausible import check_fit, check_single, explains, lens_doubt

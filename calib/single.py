@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from calib.bundle import Board, Problem, Sight, State, adjust
+from calib.board_shape import Board
+from calib.bundle import Problem, Sight, State, adjust
 from calib.camera import Camera
 from calib.corner_order import Pose
 from calib.detection import Detection

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from calib.bundle import Problem, Sight, State, adjust, bowed_board, free_board, normal_equations, residuals
+from calib.board_shape import bowed_board, free_board
+from calib.bundle import Problem, Sight, State, adjust, normal_equations, residuals
 from calib.errors import UsageError
 from calib.geometry import Array, rotation_from_vector
 from calib.lens import COEFFICIENTS, check_model, project

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calib import faults_told
-from calib.bundle import Board
+from calib.board_shape import Board
 from calib.detection import BoardViews, PairView
 from calib.faults import Fault, diagnose
 from calib.faults_evidence import fit_bow, side_of

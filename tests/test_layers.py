@@ -12,7 +12,7 @@ ROOMS = {
     " geometry kannala_brandt lens camera covariance rig rig_files markers kalibr_board target board_drawing"
     " detection corners finders workers detection_cache frame_choice capture_checks board_search detect"
     " corner_order fit sensitivity depth_sigma coverage residual_structure residual_tables quality next_poses"
-    " bundle robust usable single readings joint held_out model_choice plausible model_search"
+    " board_shape bundle robust usable single readings joint joint_fit held_out model_choice plausible model_search"
     " faults_evidence faults_kinds faults_motion faults_corners faults_capture faults_told faults_images faults"
     " known_length solve rectification_checks rectification synthetic"
     " describe plots rig_picture residual_plots quality_plots report report_text report_page cli",

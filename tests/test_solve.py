@@ -12,7 +12,7 @@ from calib.detection import BoardViews, Detection, PairView
 from calib.errors import CalibrationError, UsageError
 from calib.geometry import Array, angle_deg, compose, rotation_from_vector
 from calib.images import find_images
-from calib.joint import _size_variance
+from calib.joint_fit import _size_variance
 from calib.plausible import is_invertible
 from calib.rig import StereoRig
 from calib.solve import SolveResult, solve_rig
