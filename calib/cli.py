@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from calib.sources import CaptureSources
 
 MODELS = ("auto", "radtan4", "radtan5", "radtan8", "radtan12", "fisheye")
-WARPS = ("auto", "on", "off")
+WARPS = ("auto", "off", "on", "free")
 _SOLVE_HELP = """\
 Pictures of a board, taken by both cameras at the same moment, to a calibrated rig.
 
@@ -98,7 +98,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"lens distortion: {', '.join(MODELS)} (auto: what predicts pairs best that were held out)",
     )
     solve.add_argument(
-        "--warp", default="auto", choices=WARPS, help="whether the board may be bowed (auto: where that predicts better)"
+        "--warp",
+        default="auto",
+        choices=WARPS,
+        help="what the board may be: off = flat, on = bowed, free = each point off its place; auto: what predicts best",
     )
     solve.add_argument(
         "--known-length",

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calib import image_lists, load_rig, save_rig
+from calib import cli, image_lists, load_rig, model_search, save_rig
 from calib.camera import Camera
 from calib.cli import main
 from calib.describe import describe
@@ -20,6 +20,7 @@ from calib.errors import CalibrationError, InputError, UsageError
 from calib.geometry import rotation_from_vector
 from calib.images import find_images, read_image, write_image
 from calib.known_length import parse_known_length, scaled_to
+from calib.lens import COEFFICIENTS
 from calib.rig import StereoRig
 from calib.synthetic import Chessboard, board_views, render_board_pairs
 from calib.target import Target, parse_target
@@ -464,6 +465,11 @@ def test_known_length_scales_the_rig(photos: Path, tmp_path: Path, capsys: pytes
     assert "squares are 20 mm, not 19.802 (100 mm over 5 squares); scale corrected by +1.00 %" in said
     assert "square-size" not in said
     assert load_rig(tmp_path / "b.yaml").baseline_m == pytest.approx(RIG.baseline_m, rel=4e-3)
+
+
+def test_the_command_line_offers_what_the_solver_knows() -> None:
+    assert set(cli.MODELS) - {"auto"} == set(COEFFICIENTS)
+    assert set(cli.WARPS) == set(model_search.WARPS)
 
 
 def test_a_length_over_more_squares_than_there_are_is_refused() -> None:

@@ -87,6 +87,7 @@ def test_exact_corners_give_the_exact_rig() -> None:
     assert not result.fit.repaired
     assert not result.fit.dropped
     assert result.rig.provenance["target"] == "chessboard:6x4:30mm"
+    assert result.rig.provenance["verdict"] == result.quality.verdict
     assert result.rig.provenance["pairs"] == "10 of 10"
 
 
