@@ -210,7 +210,7 @@ def test_lists_that_do_not_pair_up_are_refused(tmp_path: Path) -> None:
         ),
         (["--target", "chessboard:7x5:20mm", "--time-limit", "0.5"], 4, r"0 of 6 pairs.*try --target chessboard:6x4:"),
         (["--model", "fishy"], 2, "--model.*'fishy'.*did you mean 'fisheye'"),
-        (["--warp", "yes"], 2, "--warp.*'yes'.*known: auto, on, off"),
+        (["--warp", "yes"], 2, "--warp.*'yes'.*known: auto, off, on, free"),
         (["--known-length", "250mm"], 2, "known length '250mm'.*250mm:10"),
         (["--known-length", "250mm:10"], 4, "25 mm each, but --target says 20 mm"),
         (["--time-limit", "0"], 2, "--time-limit is 0"),
