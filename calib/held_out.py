@@ -1,5 +1,6 @@
 """How well a rig predicts pairs that it was not made from: k-fold cross-validation of a solution."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,8 +30,6 @@ class HeldOut:
     """the pairs left out of each"""
     distance_px: Array
     """(K,) how far every corner of these pairs, of both cameras, misses its prediction (the pose fitted to the pair itself)"""
-    sigma_px: Array
-    """(K,) as stated"""
     of_pair: NDArray[np.int64]
     """(K,)"""
 
@@ -46,10 +45,10 @@ def held_out(joint: Joint, *, folds: int = FOLDS) -> HeldOut | None:
         return None  # its lenses know all pairs
     together = np.array(joint.together, np.int64)
     folds = min(folds, len(together))
-    if len(together) - -(-len(together) // folds) < _LEAST_TRAINING if folds else True:
+    if not folds or len(together) - math.ceil(len(together) / folds) < _LEAST_TRAINING:
         return None
     robust = joint.robust
-    rigs, groups, found, sigma, of_pair = [], [], [], [], []
+    rigs, groups, found, of_pair = [], [], [], []
     for fold in range(folds):
         out = together[fold::folds]
         training = [kept & ~np.isin(sight.moment, out) for sight, kept in zip(robust.problem.sights, robust.kept, strict=True)]
@@ -59,9 +58,8 @@ def held_out(joint: Joint, *, folds: int = FOLDS) -> HeldOut | None:
         groups.append(out)
         for sight, distance in zip(judged.sights, misses, strict=True):
             found.append(distance * sight.sigma_px)
-            sigma.append(sight.sigma_px)
             of_pair.append(sight.moment)
-    return HeldOut(rigs, groups, np.concatenate(found), np.concatenate(sigma), np.concatenate(of_pair))
+    return HeldOut(rigs, groups, np.concatenate(found), np.concatenate(of_pair))
 
 
 def _judge(problem: Problem, state: State, out: NDArray[np.int64], scale: float) -> tuple[Problem, list[Array]]:

@@ -274,7 +274,7 @@ def _judged(
         strangers = _strangers(robust, pairs, target, mono, togetherness, shape) / left_over
         if len(strangers) and strangers.min() < _GAP * np.nanmax(scatter):
             # no gap: those taken apart are but the far end of pairs that all disagree
-            ratio = float((6.0 * strangers.sum() + 6.0 * np.nansum(scatter)) / (6.0 * (len(strangers) + len(together) - 1)))
+            ratio = float((strangers.sum() + np.nansum(scatter)) / (len(strangers) + len(together) - 1))
             disagreement = max(disagreement, float(np.sqrt(ratio)))
     return Joint(robust, sizes, pairs, target, shape, togetherness, {}, disagreement, scatter, mono)
 
